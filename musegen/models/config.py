@@ -1,0 +1,115 @@
+"""The shape of a network: one frozen record, checked when it is made, and a few named sizes.
+
+A record is what a checkpoint stores beside its weights, so `ModelConfig.from_dict(config.to_dict())` gives
+the same record back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from musegen.errors import ModelError
+
+Architecture = Literal["transformer", "rnn"]
+
+WIDTH_MULTIPLE = 16
+"""Widths are multiples of two 8-lane vectors, so that no element of a row is computed in a loop's odd tail,
+where the last bit may differ: a row's logits must not depend on the batch around it."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes the parameters of a network and how it is called."""
+
+    architecture: Architecture
+    vocab_size: int
+    """V: ids the network reads and writes."""
+    attribute_sizes: tuple[int, ...]
+    """How many values each derived attribute of a token can take: one embedding table each."""
+    d_model: int
+    """Width of the embeddings and of the residual stream."""
+    n_layer: int
+    n_head: int = 1
+    """Query heads (transformer only; 1 for the rnn)."""
+    n_kv_head: int = 1
+    """Key/value heads: one by default, since the cache is what batched decoding on a CPU reads."""
+    d_ff: int = 0
+    """Inner width of the feed-forward layer; of the LSTM, its hidden size. 0: four times d_model."""
+    context: int = 512
+    """Longest sequence in tokens that training shows and decoding keeps."""
+    dropout: float = 0.1
+    """Share of the embeddings and of each branch's outputs that is zeroed in training."""
+    rope_theta: float = 10_000.0
+    """Base of the rotary wavelengths (transformer only)."""
+
+    def __post_init__(self) -> None:
+        """Fill the default of `d_ff` and check the fields against each other; raises ModelError."""
+        object.__setattr__(self, "attribute_sizes", tuple(int(size) for size in self.attribute_sizes))
+        if self.d_ff == 0:
+            object.__setattr__(self, "d_ff", 4 * self.d_model)
+        if self.architecture not in ("transformer", "rnn"):
+            raise ModelError(f"unknown architecture {self.architecture!r}: use transformer or rnn")
+        for name in ("vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "context"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if any(size < 1 for size in self.attribute_sizes):
+            raise ModelError(f"attribute_sizes {self.attribute_sizes}: each must be at least 1")
+        if self.d_model % WIDTH_MULTIPLE or self.d_ff % WIDTH_MULTIPLE:
+            raise ModelError(
+                f"d_model {self.d_model} and d_ff {self.d_ff} must be multiples of {WIDTH_MULTIPLE}"
+            )
+        if self.d_model % self.n_head or self.d_head % 2:
+            raise ModelError(f"d_model {self.d_model} must split into {self.n_head} heads of an even width")
+        if self.n_head % self.n_kv_head:
+            raise ModelError(f"n_kv_head {self.n_kv_head} must divide n_head {self.n_head}")
+        if not 0 <= self.dropout < 1:
+            raise ModelError(f"dropout is {self.dropout}: it must lie in [0, 1)")
+        if self.rope_theta <= 1:
+            raise ModelError(f"rope_theta is {self.rope_theta}: it must be above 1")
+
+    @property
+    def d_head(self) -> int:
+        """Width of one attention head."""
+        return self.d_model // self.n_head
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON can hold them."""
+        return {**asdict(self), "attribute_sizes": list(self.attribute_sizes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """A record from what `to_dict` gave; unknown, missing or unusable fields raise ModelError."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ModelError(f"the configuration has fields this version does not know: {', '.join(unknown)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ModelError(f"the configuration is not usable: {error}") from error
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Sizes with about 1,300 ids and 200 attribute values; `small` and `lstm` have equal parameter counts.
+    "tiny": {
+        "architecture": "transformer",
+        "d_model": 32,
+        "n_layer": 2,
+        "n_head": 2,
+        "d_ff": 64,
+        "context": 128,
+    },
+    "tiny-lstm": {"architecture": "rnn", "d_model": 32, "n_layer": 2, "d_ff": 32, "context": 128},
+    "small": {"architecture": "transformer", "d_model": 256, "n_layer": 6, "n_head": 4},
+    "base": {"architecture": "transformer", "d_model": 320, "n_layer": 8, "n_head": 5},
+    "lstm": {"architecture": "rnn", "d_model": 256, "n_layer": 2, "d_ff": 528},
+}
+
+
+def preset(name: str, vocab_size: int, attribute_sizes: tuple[int, ...], **changes: Any) -> ModelConfig:
+    """The named size for a vocabulary, with any field changed; an unknown name raises ModelError."""
+    if name not in PRESETS:
+        raise ModelError(f"unknown model size {name!r}: use one of {', '.join(PRESETS)}")
+    values = {**PRESETS[name], "vocab_size": vocab_size, "attribute_sizes": attribute_sizes, **changes}
+    return ModelConfig.from_dict(values)

@@ -1,0 +1,163 @@
+"""A decoder-only transformer over the tokens of a piece.
+
+- token and attribute embeddings summed, output projection tied to them (Press and Wolf, 2017)
+- rotary positions (Su et al., 2021), rotating the two halves of a head against each other
+- one key/value head for all query heads by default (multi-query: Shazeer, 2019)
+- pre-norm blocks, LayerNorm without bias, GELU, projections without bias
+- initialised as GPT-2: std 0.02, branches that feed the residual stream scaled by 1 / sqrt(2 n_layer)
+
+Dropout acts on the embeddings and on the branches, not on the attention weights: the fused attention kernel
+of the CPU has none, and would fall back to a slow one.
+
+Letters: B rows, T tokens, A attributes, V ids, C d_model, H query heads, K key/value heads,
+G = H / K query heads that share one, D = C / H width of a head, L keys read.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musegen.models.config import ModelConfig
+from musegen.models.embedding import INIT_STD, TiedEmbedding
+from musegen.models.kv_cache import CacheStep, KVCache
+
+
+def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines, (context, D) each, of position times frequency (RoFormer, equation 34)."""
+    half = config.d_head // 2
+    frequencies = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
+    angles = torch.outer(torch.arange(config.context, dtype=torch.float64), frequencies)  # (context, D / 2)
+    cosines = torch.cat((angles.cos(), angles.cos()), dim=-1)
+    sines = torch.cat((-angles.sin(), angles.sin()), dim=-1)
+    return cosines.float(), sines.float()
+
+
+def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn (B, T, heads, D) by angles whose cosines and signed sines are (B or 1, T, 1, D)."""
+    first, second = heads.chunk(2, dim=-1)
+    return heads * cosines + torch.cat((second, first), dim=-1) * sines
+
+
+class Attention(nn.Module):
+    """Causal attention with shared key/value heads; queries, keys and values come from one projection."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.n_head, self.n_kv_head, self.d_head = config.n_head, config.n_kv_head, config.d_head
+        self.qkv = nn.Linear(config.d_model, (self.n_head + 2 * self.n_kv_head) * self.d_head, bias=False)
+        self.out = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], step: CacheStep | None) -> Tensor:
+        """(B, T, C) -> (B, T, C); with a cache step the new tokens also see what the cache holds."""
+        n_rows, n_tokens, _ = x.shape
+        heads = self.qkv(x).view(n_rows, n_tokens, -1, self.d_head)  # (B, T, H + 2 K, D)
+        values = heads[:, :, self.n_head + self.n_kv_head :]
+        rotated = rotate(heads[:, :, : self.n_head + self.n_kv_head], *rotary).to(values.dtype)
+        queries, keys = rotated[:, :, : self.n_head], rotated[:, :, self.n_head :]
+        mixed = (
+            self.attend(queries, keys, values)
+            if step is None
+            else self.attend_cached(queries, keys, values, step)
+        )
+        return self.out(mixed)  # type: ignore[no-any-return]
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """(B, T, H, D) and twice (B, T, K, D) -> (B, T, C), each token seeing itself and those before it."""
+        q, k, v = (t.transpose(1, 2) for t in (queries, keys, values))
+        mixed = functional.scaled_dot_product_attention(
+            q, k, v, is_causal=True, enable_gqa=True
+        )  # (B, H, T, D)
+        return mixed.transpose(1, 2).flatten(2)
+
+    def attend_cached(self, queries: Tensor, keys: Tensor, values: Tensor, step: CacheStep) -> Tensor:
+        """The same against the cache: G heads that share a key/value head are rows of one query matrix."""
+        n_rows, n_tokens = queries.shape[:2]
+        k, v = step.extend(self.layer, keys, values)  # (B, K, L, D)
+        group = self.n_head // self.n_kv_head
+        q = queries.view(n_rows, n_tokens, self.n_kv_head, group, self.d_head).transpose(1, 2)
+        q = q.reshape(n_rows, self.n_kv_head, n_tokens * group, self.d_head)  # (B, K, T * G, D)
+        mask = step.mask.repeat_interleave(group, dim=1).unsqueeze(1)  # (B, 1, T * G, L)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mixed = mixed.view(n_rows, self.n_kv_head, n_tokens, group, self.d_head).transpose(1, 2)
+        return mixed.reshape(n_rows, n_tokens, -1)
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward layer, each added to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.d_model, bias=False)
+        self.attention = Attention(config, layer)
+        self.feed_norm = nn.LayerNorm(config.d_model, bias=False)
+        self.feed_in = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.feed_out = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], step: CacheStep | None) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotary, step))
+        inner = functional.gelu(self.feed_in(self.feed_norm(x)))
+        return x + self.dropout(self.feed_out(inner))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """The network; see the head of this file."""
+
+    cosines: Tensor
+    sines: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = TiedEmbedding(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.norm = nn.LayerNorm(config.d_model, bias=False)
+        for name, table in zip(("cosines", "sines"), rotary_table(config), strict=True):
+            self.register_buffer(name, table, persistent=False)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the projections anew from torch's global generator (the embedding draws itself)."""
+        for name, parameter in self.blocks.named_parameters():
+            if parameter.ndim == 2:
+                is_residual = name.endswith(("attention.out.weight", "feed_out.weight"))
+                std = INIT_STD / math.sqrt(2 * self.config.n_layer) if is_residual else INIT_STD
+                nn.init.normal_(parameter, std=std)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def new_cache(self, batch: int, capacity: int) -> KVCache:
+        """An empty cache for `batch` rows of at most `capacity` tokens (at most the context)."""
+        weight = self.embedding.weight
+        return KVCache(self.config, batch, min(capacity, self.config.context), weight.device, weight.dtype)
+
+    def forward(self, ids: Tensor, attributes: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Logits of what follows each token: (B, T) and (B, T, A) int64 -> (B, T, V).
+
+        With a cache, `ids` are only the new tokens, and the cache advances by T. A sequence longer than
+        the context raises ValueError.
+        """
+        step = None if cache is None else cache.plan(ids.shape[1])
+        longest = ids.shape[1] if cache is None else cache.length + ids.shape[1]
+        if longest > self.config.context:
+            raise ValueError(f"{longest} tokens do not fit a context of {self.config.context}")
+        if step is None:
+            rotary = (self.cosines[:longest, None], self.sines[:longest, None])  # (T, 1, D)
+        else:
+            rotary = (self.cosines[step.positions].unsqueeze(2), self.sines[step.positions].unsqueeze(2))
+        x = self.dropout(self.embedding(ids, attributes))
+        for block in self.blocks:
+            x = block(x, rotary, step)
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        return self.embedding.project(self.norm(x))
