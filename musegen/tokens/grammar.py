@@ -1,0 +1,203 @@
+"""The grammar: the token table as a state machine.
+
+    piece := BOS head bar+ EOS                       head := Style? Key? Metre Tempo? Bars? Density? Polyphony?
+    bar   := Bar Metre? Tempo? Key? (MASK | harmony* part*)       (LOW Pitch HIGH Pitch)? Instrument+
+    harmony := Position? Chord Bass?                 part := Track? note+
+    note  := Position? Velocity? Duration? (Pitch | Drum)   |   Velocity? Duration? (Add | DrumAdd)
+
+and after the last bar, where bars were masked, `FILL (Bar harmony* part*)+` writes them. Nothing is said that has
+not changed: a bar begins in track 0; each track keeps its velocity and duration until they are said again; and a
+note stands at the *cursor* unless a Position is said. The cursor is where the shortest note of the track's last
+onset ends, so that a melody or a line of chords needs no Position at all; Add puts a note on that same onset.
+
+`Grammar.allowed` holds only ids after which the piece can still be ended, whatever is chosen later: bars as many as
+asked for, positions inside the metre, every onset after the one before, no note twice or on top of itself, no note
+across the end (or across the end of a span to fill), and a note in the last bar. Musical rules that hold for whole
+pieces (which pitches, how many at once) are `Constraints` of the same machine, since only then can no choice lead
+into a dead end.
+
+A mask is made row by row, by slices of the table's blocks on a few integers: for up to sixteen rows that costs less
+than the same machine written over whole batches (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from musegen.tokens.state import (
+    FRAME,
+    HARMONY,
+    HEAD,
+    MASKED,
+    MODIFIERS,
+    BoolRow,
+    Constraints,
+    Part,
+    State,
+    metre_steps,
+)
+from musegen.tokens.vocabulary import DURATIONS, MAX_BARS_LEFT, MAX_TRACKS, METRES, VOCABULARY
+
+_B = VOCABULARY.blocks
+_AFTER_POSITION, _AFTER_VELOCITY, _AFTER_DURATION = (MODIFIERS.index(name) + 1 for name in MODIFIERS)
+_STEPS = np.array(DURATIONS)
+_METRE_STEPS = np.array([metre_steps(metre) for metre in range(len(METRES))])
+_FIRST_OF_NOTES = _B["Track"].start
+
+
+class Grammar:
+    """The rules under some constraints: `start` makes a state, which `allowed` then judges."""
+
+    def __init__(self, constraints: Constraints | None = None) -> None:
+        self.constraints = constraints or Constraints()
+
+    def start(self) -> GrammarState:
+        """The state before the first token."""
+        return GrammarState(self.constraints)
+
+
+class GrammarState(State):
+    """A State that says what may follow."""
+
+    def allowed(self) -> BoolRow:
+        """(V,) of bool: the ids that may follow. Never all False until `done`."""
+        mask = np.zeros(VOCABULARY.size, np.bool_)
+        if self.done:
+            return mask
+        if self.bar < 0:
+            self._allow_head(mask)
+            return mask
+        if self.frame != MASKED and self.filled != 0:
+            self._allow_frame(mask)
+            self._allow_harmony(mask)
+            self._allow_notes(mask, self.parts[self.track])
+            self._allow_tracks(mask)
+        if not (self.modifier or self.track_open):
+            last = self.left == 0 and self.filled < 0 and self.frame != MASKED
+            if not last or self.note_in_bar or not mask[_FIRST_OF_NOTES:].any():
+                self._allow_end(mask)
+        return mask
+
+    def _allow_head(self, mask: BoolRow) -> None:
+        if self.head < -1:
+            mask[_B["BOS"].start] = True
+        elif self.range_due == "HIGH":
+            mask[_B["HIGH"].start] = True
+        elif self.range_due:
+            mask[_B["Pitch"].start + (self.low if self.range_due == "Pitch above" else 0) : _B["Pitch"].stop] = True
+        else:
+            self._allow_controls(mask)
+
+    def _allow_controls(self, mask: BoolRow) -> None:
+        stop = len(HEAD) if self.metre >= 0 else HEAD.index("Metre") + 1
+        for name in HEAD[self.head + 1 : stop]:
+            mask[_B[name].slice] = True
+        bars = self.constraints.bars
+        left = None if bars is None else min(bars - 1, MAX_BARS_LEFT)
+        if left is not None and self.head < HEAD.index("Bars"):
+            mask[_B["Bars"].slice] = False
+            mask[_B["Bars"].start + left] = self.metre >= 0
+        if self.metre >= 0:
+            drums = any(part.drums for part in self.parts)
+            mask[_B["Instrument"].slice] = len(self.parts) - drums < MAX_TRACKS - 1
+            mask[_B["Instrument"].stop - 1] = not drums
+        if self.parts:
+            mask[_B["Bar"].start : _B["Bar"].stop - 1] = left is None
+            if left is not None:
+                mask[_B["Bar"].start + left] = True
+
+    def _allow_frame(self, mask: BoolRow) -> None:
+        if self.frame > len(FRAME) or self.position >= 0 or self.filled >= 0:
+            return
+        mask[_B["MASK"].start] = self.constraints.masks
+        if not self.constraints.changes:
+            return
+        if self.frame == 0 and self.bar > 0:
+            sounding_to = max(int(part.silent_from.max()) for part in self.parts)
+            mask[_B["Metre"].slice] = self.bar_start + (self.left + 1) * _METRE_STEPS >= sounding_to
+            mask[_B["Metre"].start + self.metre] = False
+        for name, now in (("Tempo", self.tempo), ("Key", self.key)):
+            if self.frame <= FRAME.index(name) and self.bar > 0:
+                mask[_B[name].slice] = True
+                if now >= 0:
+                    mask[_B[name].start + now] = False
+
+    def _allow_harmony(self, mask: BoolRow) -> None:
+        if not self.constraints.chords or self.frame > HARMONY:
+            return
+        mask[_B["Bass"].slice] = self.bass_open and self.position < 0
+        if max(self.position, 0) > self.chord_position:
+            mask[_B["Chord"].slice] = True
+        if self.position < 0:
+            mask[_B["Position"].start + max(self.chord_position + 1, 1) : _B["Position"].start + self.bar_length] = True
+
+    def _allow_notes(self, mask: BoolRow, part: Part) -> None:
+        """Allow the next note of this track, whole or by its next modifier."""
+        at_cursor = self.bar_start + self.cursor
+        new, added = _B["Drum" if part.drums else "Pitch"], _B["DrumAdd" if part.drums else "Add"]
+        room, room_added = self._room(part, at_cursor), 0
+        if self.cursor >= self.bar_length:
+            room = 0
+        if room:
+            pitches = part.free(at_cursor)
+            room = room if pitches.any() else 0
+        if self.onset >= 0 and self.position < 0 and self.onset_pitch < 127:
+            room_added = self._room(part, self.onset)
+            above = part.free(self.onset)
+            above[: self.onset_pitch + 1] = False
+            room_added = room_added if above.any() else 0
+        steps = DURATIONS[part.duration]
+        if steps <= room:
+            mask[new.slice] = pitches
+        if steps <= room_added:
+            mask[added.slice] = above
+        longest = max(room, room_added)
+        if longest and self.modifier < _AFTER_DURATION:
+            mask[_B["Duration"].slice] = longest >= _STEPS
+            mask[_B["Duration"].start + part.duration] = False
+            if self.modifier < _AFTER_VELOCITY:
+                mask[_B["Velocity"].slice] = True
+                mask[_B["Velocity"].start + part.velocity] = False
+        if self.modifier < _AFTER_POSITION:
+            self._allow_positions(mask, part)
+
+    def _room(self, part: Part, onset: int) -> int:
+        """How many steps a note of `part` may last from `onset` on; 0 where none may begin."""
+        room = self.end - onset
+        if self.sounding is not None and not part.drums and self.constraints.polyphony is not None and room > 0:
+            full = np.flatnonzero(self.sounding[onset : onset + DURATIONS[-1]] >= self.constraints.polyphony)
+            if len(full):
+                room = min(room, int(full[0]))
+        return max(0, room)
+
+    def _positions(self, part: Part, first: int) -> BoolRow:
+        """(steps a bar,) of bool: where in the bar a note of `part` may begin, from position `first` on."""
+        row = np.zeros(self.bar_length, np.bool_)
+        row[max(first, part.first_free() - self.bar_start) :] = True
+        if self.sounding is not None and not part.drums and self.constraints.polyphony is not None:
+            row &= self.sounding[self.bar_start : self.bar_start + self.bar_length] < self.constraints.polyphony
+        return row
+
+    def _allow_positions(self, mask: BoolRow, part: Part) -> None:
+        row = self._positions(part, self.onset + 1 - self.bar_start if self.onset >= 0 else 0)
+        if self.cursor < self.bar_length:
+            row[self.cursor] = False
+        mask[_B["Position"].start : _B["Position"].start + self.bar_length] |= row
+
+    def _allow_tracks(self, mask: BoolRow) -> None:
+        if self.modifier or self.track_open:
+            return
+        for k in range(self.track + 1, len(self.parts)):
+            mask[_B["Track"].start + k] = self._positions(self.parts[k], 0).any()
+
+    def _allow_end(self, mask: BoolRow) -> None:
+        """Allow what ends a bar: the next bar, the fill, or the end of the piece."""
+        if self.filled < 0 and self.left > 0:
+            mask[_B["Bar"].start + min(self.left - 1, MAX_BARS_LEFT)] = True
+        elif self.filled < 0 and self.masked:
+            mask[_B["FILL"].start] = True
+        elif 0 <= self.filled < len(self.masked):
+            left = self.left + self.bar - self.masked[self.filled].bar
+            mask[_B["Bar"].start + min(left, MAX_BARS_LEFT)] = True
+        else:
+            mask[_B["EOS"].start] = True

@@ -1,0 +1,303 @@
+"""Where a piece stands after some of its tokens: the memory of the state machine that grammar.py asks.
+
+`State.advance` takes one token and `State.attributes` says what the model is told about the place beside the id.
+It is plain Python on a few integers: what follows a token depends on everything before it, and a piece is
+generated one token at a time. `remi.trace` computes the same for a whole piece at once; a test holds them together.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+import numpy as np
+import numpy.typing as npt
+
+from musegen.tokens.vocabulary import (
+    DRUM_PROGRAM,
+    DURATIONS,
+    KEYS,
+    MAX_BAR_STEPS,
+    MAX_BARS_LEFT,
+    MAX_TRACKS,
+    METRES,
+    STEPS_PER_QUARTER,
+    VELOCITY_CLASS,
+    VOCABULARY,
+)
+
+BoolRow = npt.NDArray[np.bool_]
+
+DEFAULT_DURATION = DURATIONS.index(STEPS_PER_QUARTER)
+DEFAULT_VELOCITY = 80 // VELOCITY_CLASS
+NO_TRACK = MAX_TRACKS
+NO_PROGRAM = DRUM_PROGRAM + 1
+NO_PITCH = 128
+
+ATTRIBUTES: tuple[tuple[str, int], ...] = (
+    ("position", MAX_BAR_STEPS + 1),
+    ("steps left in the bar", MAX_BAR_STEPS + 1),
+    ("duration", len(DURATIONS)),
+    ("velocity", 128 // VELOCITY_CLASS),
+    ("track", MAX_TRACKS + 1),
+    ("program", DRUM_PROGRAM + 2),
+    ("last pitch of the track", NO_PITCH + 1),
+)
+"""What a token's embedding is told beside its id, (name, how many values): where the cursor stands after the token
+and what the current track has as its own. All of it follows from the ids so far; saying it spares the model from
+counting durations."""
+
+HEAD = ("Style", "Key", "Metre", "Tempo", "Bars", "Density", "Polyphony", "LOW", "Instrument")
+FRAME = ("Metre", "Tempo", "Key")
+HARMONY, NOTES, MASKED = 4, 5, 6
+MODIFIERS = ("Position", "Velocity", "Duration")
+_KINDS = tuple(name for name, block in VOCABULARY.blocks.items() for _ in range(block.size))
+_VALUES: list[int] = VOCABULARY.values.tolist()
+
+
+def metre_steps(metre: int) -> int:
+    """Length in steps of a bar of the metre with this index."""
+    numerator, denominator = METRES[metre]
+    return numerator * 4 * STEPS_PER_QUARTER // denominator
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What every piece out of a grammar keeps to, beyond the grammar itself.
+
+    Attributes:
+        bars: exactly so many; None lets the first Bar token choose (up to 64).
+        pitches: (128,) or (16, 128) of bool, which pitches may be written (in each track); percussion is free.
+        polyphony: how many pitched notes may sound at once at most.
+        changes: whether metre, tempo and key may change within the piece.
+        chords: whether Chord tokens may be written.
+        masks: whether a bar may be masked and filled at the end.
+    """
+
+    bars: int | None = None
+    pitches: BoolRow | None = None
+    polyphony: int | None = None
+    changes: bool = False
+    chords: bool = False
+    masks: bool = False
+
+
+@dataclass
+class Part:
+    """What one track carries along: sticky duration and velocity, cursor, and when each pitch falls silent."""
+
+    program: int
+    drums: bool
+    permitted: BoolRow
+    duration: int = DEFAULT_DURATION
+    velocity: int = DEFAULT_VELOCITY
+    cursor: int = 0
+    last_pitch: int = NO_PITCH
+    silent_from: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(128, np.int32))
+
+    def free(self, onset: int) -> BoolRow:
+        """(128,) the pitches that may begin at `onset`."""
+        return self.permitted & (self.silent_from <= onset)
+
+    def first_free(self) -> int:
+        """The first step at which any pitch may begin."""
+        return int(self.silent_from.min(where=self.permitted, initial=np.iinfo(np.int32).max))
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """A masked bar and, for each track, when its pitches fall silent that began before it."""
+
+    bar: int
+    start: int
+    metre: int
+    silent_from: list[npt.NDArray[np.int32]]
+
+
+class State:
+    """Where a piece stands after the tokens so far. `advance` takes any id; `allowed` says which keep it valid."""
+
+    def __init__(self, constraints: Constraints) -> None:
+        self.constraints = constraints
+        self.done = False
+        self.n_notes = 0
+        self.bar = -1  # of the piece, counted from 0
+        self.left = 0  # bars after this one
+        self.bar_start = 0
+        self.bar_length = 0
+        self.parts: list[Part] = []
+        self.head = -2  # the last control said, an index into HEAD; -1 after BOS
+        self.range_due = ""  # what LOW and HIGH still want: "Pitch", "HIGH", "Pitch above"
+        self.low = 0
+        self.metre = self.tempo = self.key = -1
+        self.frame = 0  # how much of a bar's frame is behind: an index into FRAME plus 1, HARMONY, NOTES or MASKED
+        self.chord_position = -1
+        self.bass_open = False
+        self.track = 0
+        self.track_open = False  # Track was said, its note is owed
+        self.modifier = 0  # the last of MODIFIERS said for the note to come, counted from 1
+        self.position = -1  # the Position said, in the bar
+        self.onset = -1  # the current onset in steps of the piece, -1 none yet in this bar and track
+        self.onset_pitch = -1
+        self.note_in_bar = False
+        self.end = 0  # no note may sound past this step
+        self.sounding: npt.NDArray[np.int16] | None = None  # pitched notes at each step, where polyphony is limited
+        self.masked: list[_Masked] = []
+        self.filled = -1  # how many of them are begun; -1 before FILL
+
+    def copy(self) -> State:
+        """An independent state at the same place."""
+        return copy.deepcopy(self)
+
+    @property
+    def cursor(self) -> int:
+        """Where a note would stand now, in steps of the bar; the bar's length or more when it would fall behind it."""
+        if self.position >= 0:
+            return self.position
+        return max(0, self.parts[self.track].cursor - self.bar_start)
+
+    @property
+    def attributes(self) -> tuple[int, ...]:
+        """The values of ATTRIBUTES after the last token."""
+        if self.bar < 0:
+            return (0, 0, DEFAULT_DURATION, DEFAULT_VELOCITY, NO_TRACK, NO_PROGRAM, NO_PITCH)
+        part = self.parts[self.track]
+        cursor = min(self.cursor, self.bar_length)
+        left = self.bar_length - cursor
+        return (cursor, left, part.duration, part.velocity, self.track, part.program, part.last_pitch)
+
+    def advance(self, token: int) -> None:
+        """Take one token. Ids that `allowed` denies are taken as they come (a prompt may hold them)."""
+        kind = _KINDS[token]
+        value = _VALUES[token]
+        if kind in ("Pitch", "Add", "Drum", "DrumAdd"):
+            self._note(value, added=kind in ("Add", "DrumAdd"))
+        elif kind in MODIFIERS:
+            self._modify(kind, value)
+        elif kind == "Bar":
+            self._next_bar(value)
+        elif kind == "Track":
+            self._open_track(value)
+        elif kind in FRAME and self.bar >= 0:
+            self.frame = FRAME.index(kind) + 1
+            self._set_frame(kind, value)
+        elif kind in HEAD or kind == "HIGH":
+            self._head_control(kind, value)
+        elif kind in ("Chord", "Bass"):
+            self.bass_open = kind == "Chord"
+            self.frame = HARMONY
+            self.chord_position = max(self.position, self.chord_position, 0)
+            self.position, self.modifier = -1, 0
+        elif kind == "MASK":
+            self.frame = MASKED
+            ends = [part.silent_from.copy() for part in self.parts]
+            self.masked.append(_Masked(self.bar, self.bar_start, self.metre, ends))
+        elif kind == "FILL":
+            self.filled = 0
+        elif kind == "EOS":
+            self.done = True
+        elif kind == "BOS":
+            self.head = -1
+
+    def _head_control(self, kind: str, value: int) -> None:
+        if kind == "HIGH":
+            self.range_due = "Pitch above"
+            return
+        self.head = HEAD.index(kind)
+        if kind == "LOW":
+            self.range_due = "Pitch"
+        elif kind == "Instrument":
+            drums = value == DRUM_PROGRAM
+            permitted = np.ones(128, np.bool_)
+            if not drums and self.constraints.pitches is not None:
+                permitted = np.broadcast_to(self.constraints.pitches, (MAX_TRACKS, 128))[len(self.parts)]
+            self.parts.append(Part(value, drums, permitted))
+        elif kind in FRAME:
+            self._set_frame(kind, value)
+
+    def _set_frame(self, kind: str, value: int) -> None:
+        if kind == "Metre":
+            self.metre = value
+            self.bar_length = metre_steps(value)
+            if self.bar >= 0:
+                self._set_end(self.bar_start + (self.left + 1) * self.bar_length)
+        elif kind == "Tempo":
+            self.tempo = value
+        else:
+            self.key = value
+
+    def _set_end(self, end: int) -> None:
+        self.end = end
+        if self.constraints.polyphony is not None:
+            room = np.zeros(end + MAX_BAR_STEPS, np.int16)
+            if self.sounding is not None:
+                n = min(len(room), len(self.sounding))
+                room[:n] = self.sounding[:n]
+            self.sounding = room
+
+    def _next_bar(self, value: int) -> None:
+        if self.filled >= 0:
+            self._fill_bar()
+        else:
+            if self.bar < 0:
+                bars = self.constraints.bars
+                self.left = bars - 1 if bars is not None else value
+                self._set_end((self.left + 1) * self.bar_length)
+            else:
+                self.left -= 1
+                self.bar_start += self.bar_length
+            self.bar += 1
+        self.frame = 0
+        self.chord_position = self.position = self.onset = self.onset_pitch = -1
+        self.bass_open = self.track_open = self.note_in_bar = False
+        self.track = self.modifier = 0
+
+    def _fill_bar(self) -> None:
+        """Go back to the next masked bar; at the first of a span take up what sounded when the span began."""
+        span = self.masked[self.filled :]
+        bar = span[0]
+        if self.filled == 0 or self.masked[self.filled - 1].bar != bar.bar - 1:
+            for part, silent_from in zip(self.parts, bar.silent_from, strict=True):
+                part.silent_from, part.cursor = silent_from, 0
+            last = next(m for m, after in zip_longest(span, span[1:]) if after is None or after.bar != m.bar + 1)
+            self.end = last.start + metre_steps(last.metre)
+        self.left += self.bar - bar.bar
+        self.bar, self.bar_start, self.metre = bar.bar, bar.start, bar.metre
+        self.bar_length = metre_steps(bar.metre)
+        self.filled += 1
+
+    def _open_track(self, value: int) -> None:
+        self.frame = NOTES
+        self.track, self.track_open = value, True
+        self.modifier, self.position = 0, -1
+        self.onset = self.onset_pitch = -1
+
+    def _modify(self, kind: str, value: int) -> None:
+        self.modifier = MODIFIERS.index(kind) + 1
+        if kind == "Position":
+            self.position = value
+            return
+        self.frame = NOTES
+        if kind == "Velocity":
+            self.parts[self.track].velocity = value
+        else:
+            self.parts[self.track].duration = value
+
+    def _note(self, pitch: int, *, added: bool) -> None:
+        if self.bar < 0:  # the pitch of LOW or HIGH
+            self.low, self.range_due = pitch, "HIGH" if self.range_due == "Pitch" else ""
+            return
+        part = self.parts[self.track]
+        onset = self.onset if added and self.onset >= 0 else self.bar_start + self.cursor
+        end = onset + DURATIONS[part.duration]
+        part.cursor = min(part.cursor, end) if onset == self.onset else end
+        part.silent_from[pitch] = max(end, int(part.silent_from[pitch]))
+        part.last_pitch = pitch
+        if self.sounding is not None and not part.drums:
+            self.sounding[onset:end] += 1
+        self.onset, self.onset_pitch = onset, pitch
+        self.modifier, self.position, self.frame = 0, -1, NOTES
+        self.track_open, self.note_in_bar = False, True
+        self.n_notes += 1
+
