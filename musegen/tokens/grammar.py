@@ -12,7 +12,7 @@ onset ends, so that a melody or a line of chords needs no Position at all; Add p
 
 `Grammar.allowed` holds only ids after which the piece can still be ended, whatever is chosen later: bars as many as
 asked for, positions inside the metre, every onset after the one before, no note twice or on top of itself, no note
-across the end (or across the end of a span to fill), and a note in the last bar. Musical rules that hold for whole
+across the end (or across the end of a span to fill), and a note that sounds in the last bar. Musical rules that hold for whole
 pieces (which pitches, how many at once) are `Constraints` of the same machine, since only then can no choice lead
 into a dead end.
 
@@ -72,11 +72,15 @@ class GrammarState(State):
             self._allow_harmony(mask)
             self._allow_notes(mask, self.parts[self.track])
             self._allow_tracks(mask)
-        if not (self.modifier or self.track_open):
-            last = self.left == 0 and self.filled < 0 and self.frame != MASKED
-            if not last or self.note_in_bar or not mask[_FIRST_OF_NOTES:].any():
-                self._allow_end(mask)
+        if not (self.modifier or self.track_open) and not (self._note_owed() and mask[_FIRST_OF_NOTES:].any()):
+            self._allow_end(mask)
         return mask
+
+    def _note_owed(self) -> bool:
+        """Whether this is the last bar and nothing sounds in it yet."""
+        if self.left or self.filled >= 0 or self.frame == MASKED or self.note_in_bar:
+            return False
+        return all(part.silent_from.max() <= self.bar_start for part in self.parts)
 
     def _allow_head(self, mask: BoolRow) -> None:
         if self.head < -1:
