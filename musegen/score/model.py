@@ -32,11 +32,15 @@ PROGRAM_DTYPE = np.dtype([("time", "<i8"), ("program", "<i2")])
 
 
 def frozen(rows: Iterable[Any] | Array, dtype: np.dtype[Any]) -> Array:
-    """Return `rows` as a read-only array of `dtype`, sorted by its fields in their order."""
+    """Return `rows` as a read-only array of `dtype`: notes sorted by all fields, other rows by time alone.
+
+    Controllers at one tick keep their order, since it has a meaning (a parameter's number before its value).
+    """
     array = np.array(rows if isinstance(rows, np.ndarray) else list(rows), dtype=dtype)
-    names = dtype.names
-    assert names is not None
-    order = np.lexsort([array[name] for name in reversed(names)])
+    if dtype == NOTE_DTYPE:
+        order = np.lexsort([array[name] for name in ("velocity", "duration", "pitch", "start")])
+    else:
+        order = np.argsort(array["time"], kind="stable")
     array = array[order]
     array.flags.writeable = False
     return array

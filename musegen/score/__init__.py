@@ -1,0 +1,1 @@
+"""Symbolic music: the Score, its times, its theory, its files. No torch here."""

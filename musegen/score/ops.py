@@ -1,0 +1,387 @@
+"""Score -> Score: cutting, joining, transposing, quantising. Nothing changes in place.
+
+Bars are counted from 0 and ranges of bars are half-open.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from musegen.errors import RequestError
+from musegen.score.model import Array, Chord, KeySignature, Score, Tempo, Text, TimeSignature, Track
+from musegen.score.theory import Key, transpose_chord
+from musegen.score.timing import DEFAULT_METRE, DEFAULT_TEMPO, bar_starts, in_force
+
+MAX_TICKS_PER_BEAT = 32_767
+"""The finest resolution a MIDI file can state."""
+
+E = TypeVar("E", Tempo, TimeSignature, KeySignature, Chord)
+T = TypeVar("T", Tempo, TimeSignature, KeySignature, Chord, Text)
+
+
+# ---- time --------------------------------------------------------------------------------------------------
+
+
+def map_times(score: Score, tick: Callable[[Array], Array], ticks_per_beat: int | None = None) -> Score:
+    """The score with every time t at tick(t), which must never fall; notes keep both their ends."""
+
+    def events(items: tuple[T, ...]) -> tuple[T, ...]:
+        times = tick(np.array([item.time for item in items], np.int64)).tolist()
+        return tuple(replace(item, time=time) for item, time in zip(items, times, strict=True))
+
+    def rows(array: Array) -> Array:
+        moved: Array = array.copy()
+        moved["time"] = tick(array["time"])
+        return moved
+
+    def track(old: Track) -> Track:
+        notes = old.notes.copy()
+        notes["start"] = tick(old.notes["start"])
+        notes["duration"] = tick(old.notes["start"] + old.notes["duration"]) - notes["start"]
+        return replace(
+            old, notes=notes, controls=rows(old.controls), bends=rows(old.bends),
+            program_changes=rows(old.program_changes), lyrics=events(old.lyrics), texts=events(old.texts),
+        )  # fmt: skip
+
+    return replace(
+        score,
+        ticks_per_beat=ticks_per_beat or score.ticks_per_beat,
+        tracks=tuple(track(old) for old in score.tracks),
+        tempos=events(score.tempos),
+        time_signatures=events(score.time_signatures),
+        key_signatures=events(score.key_signatures),
+        chords=events(score.chords),
+        markers=events(score.markers),
+        texts=events(score.texts),
+        end=int(tick(np.array([score.end], np.int64))[0]),
+    )
+
+
+def shift(score: Score, ticks: int) -> Score:
+    """The score with every event `ticks` later."""
+    return map_times(score, lambda times: times + ticks)
+
+
+def _common_resolution(scores: Sequence[Score]) -> list[Score]:
+    """The scores brought to one ticks_per_beat without rounding."""
+    ticks_per_beat = math.lcm(*(score.ticks_per_beat for score in scores))
+    if ticks_per_beat > MAX_TICKS_PER_BEAT:
+        found = sorted({score.ticks_per_beat for score in scores})
+        raise RequestError(f"no common resolution for {found} ticks a beat; quantise the pieces to one first")
+
+    def scaled(score: Score) -> Score:
+        factor = ticks_per_beat // score.ticks_per_beat
+        return score if factor == 1 else map_times(score, lambda times: times * factor, ticks_per_beat)
+
+    return [scaled(score) for score in scores]
+
+
+def quantize(score: Score, steps_per_beat: int) -> Score:
+    """The score on a grid of `steps_per_beat` steps a quarter.
+
+    Onsets and ends of notes go to the nearest step, and a note lasts one step at least; tempi, metres, keys
+    and texts go to the nearest step too, controllers and bends stay where they are. Where ticks_per_beat is
+    not a multiple of `steps_per_beat`, a step falls on the tick nearest to it; a grid finer than the ticks
+    changes nothing. Doing it twice is doing it once.
+
+    Raises:
+        RequestError: if `steps_per_beat` is not positive.
+    """
+    if steps_per_beat < 1:
+        raise RequestError(f"steps_per_beat is {steps_per_beat}; it must be 1 or more")
+    resolution = score.ticks_per_beat
+    if steps_per_beat >= resolution:
+        return score
+
+    def step(times: Array) -> Array:
+        return (2 * times * steps_per_beat + resolution) // (2 * resolution)
+
+    def tick(steps: Array) -> Array:
+        return (2 * steps * resolution + steps_per_beat) // (2 * steps_per_beat)
+
+    def track(old: Track, snapped: Track) -> Track:
+        notes = old.notes.copy()
+        first = step(old.notes["start"])
+        last = np.maximum(step(old.notes["start"] + old.notes["duration"]), first + 1)
+        notes["start"], notes["duration"] = tick(first), tick(last) - tick(first)
+        return replace(snapped, notes=notes, controls=old.controls, bends=old.bends)
+
+    snapped = map_times(score, lambda times: tick(step(times)))
+    return snapped.with_tracks(track(*pair) for pair in zip(score.tracks, snapped.tracks, strict=True))
+
+
+# ---- cutting -----------------------------------------------------------------------------------------------
+
+
+def _region(score: Score, first: int, last: int) -> tuple[int, int]:
+    """The ticks at which bars `first` and `last` begin."""
+    if not 0 <= first < last:
+        raise RequestError(f"no such bars: {first} to {last}; the first must be 0 or more, the last greater")
+    starts = bar_starts(score, last)
+    return int(starts[first]), int(starts[last])
+
+
+def _within(events: Sequence[T], start: int, stop: int) -> tuple[T, ...]:
+    return tuple(replace(event, time=event.time - start) for event in events if start <= event.time < stop)
+
+
+def _restated(events: Sequence[E], start: int, stop: int) -> tuple[E, ...]:
+    """The events within, and before them the one in force at `start`."""
+    before = in_force(events, start)
+    inside: tuple[E, ...] = _within(events, start, stop)
+    if before is None or before.time == start:
+        return inside
+    first: tuple[E, ...] = (replace(before, time=0),)
+    return first + inside
+
+
+def _rows_restated(rows: Array, start: int, stop: int, key: str | None) -> Array:
+    """As `_restated`, for each value of the field `key` apart (for the whole if None)."""
+    inside: Array = rows[(rows["time"] >= start) & (rows["time"] < stop)].copy()
+    inside["time"] -= start
+    before = rows[rows["time"] < start]
+    groups = before[key] if key else np.zeros(len(before), np.int64)
+    _, last = np.unique(groups[::-1], return_index=True)
+    carried = before[len(before) - 1 - np.sort(last)[::-1]].copy()
+    carried["time"] = 0
+    at_start = inside[inside["time"] == 0]
+    restated = set(at_start[key].tolist()) if key else {0} if len(at_start) else set()
+    keep = [int(row[key] if key else 0) not in restated for row in carried]
+    return np.concatenate((carried[np.array(keep, bool)], inside))
+
+
+def _slice_track(track: Track, start: int, stop: int, event_stop: int) -> Track:
+    ends = track.notes["start"] + track.notes["duration"]
+    inside = (track.notes["start"] < stop) & ((ends > start) | (track.notes["start"] >= start))
+    notes = track.notes[inside].copy()
+    begins = np.maximum(notes["start"], start)
+    notes["duration"] = np.minimum(notes["start"] + notes["duration"], stop) - begins
+    notes["start"] = begins - start
+    changes = track.program_changes
+    held = changes[changes["time"] <= start]["program"]
+    later = changes[(changes["time"] > start) & (changes["time"] < event_stop)].copy()
+    later["time"] -= start
+    return replace(
+        track,
+        notes=notes,
+        program=int(held[-1]) if len(held) else track.program,
+        program_changes=later,
+        controls=_rows_restated(track.controls, start, event_stop, "number"),
+        bends=_rows_restated(track.bends, start, event_stop, None),
+        lyrics=_within(track.lyrics, start, event_stop),
+        texts=_within(track.texts, start, event_stop),
+    )
+
+
+def slice_bars(score: Score, first: int, last: int) -> Score:
+    """Bars `first` to `last` (excluded) as a piece of its own, `end` at its closing bar line.
+
+    Notes that hold over either line are clipped. Tempo, metre, key, chord, program, controllers and bend in
+    force are restated at 0. All tracks stay, silent ones too; bars past the end are empty.
+
+    Raises:
+        RequestError: unless 0 <= first < last.
+    """
+    start, stop = _region(score, first, last)
+    event_stop = stop if stop < score.end else max(stop, score.end) + 1  # the very end belongs to it
+    return replace(
+        score,
+        tracks=tuple(_slice_track(track, start, stop, event_stop) for track in score.tracks),
+        tempos=_restated(score.tempos, start, event_stop),
+        time_signatures=_restated(score.time_signatures, start, event_stop),
+        key_signatures=_restated(score.key_signatures, start, event_stop),
+        chords=_restated(score.chords, start, event_stop),
+        markers=_within(score.markers, start, event_stop),
+        texts=_within(score.texts, start, event_stop),
+        end=stop - start,
+    )
+
+
+def blank_region(score: Score, first: int, last: int) -> Score:
+    """The score with bars `first` to `last` (excluded) silent.
+
+    Notes and lyrics that begin there are taken out, notes that hold into it end at its first bar line;
+    everything else stays, `end` too.
+
+    Raises:
+        RequestError: unless 0 <= first < last.
+    """
+    start, stop = _region(score, first, last)
+
+    def blanked(track: Track) -> Track:
+        begins = track.notes["start"]
+        notes = track.notes[(begins < start) | (begins >= stop)].copy()
+        held = notes["start"] < start
+        notes["duration"][held] = np.minimum(notes["duration"], start - notes["start"])[held]
+        lyrics = tuple(lyric for lyric in track.lyrics if not start <= lyric.time < stop)
+        return replace(track, notes=notes, lyrics=lyrics)
+
+    return score.with_tracks(blanked(track) for track in score.tracks)
+
+
+# ---- joining -----------------------------------------------------------------------------------------------
+
+
+def merge(scores: Sequence[Score]) -> Score:
+    """All tracks at once. Tempi, metres, keys, chords and title come from the first score that has them.
+
+    Raises:
+        RequestError: if there is no score, or no resolution holds them all exactly.
+    """
+    if not scores:
+        raise RequestError("nothing to merge; give one score at least")
+    parts = _common_resolution(scores)
+    return replace(
+        parts[0],
+        tracks=tuple(track for part in parts for track in part.tracks),
+        tempos=next((part.tempos for part in parts if part.tempos), ()),
+        time_signatures=next((part.time_signatures for part in parts if part.time_signatures), ()),
+        key_signatures=next((part.key_signatures for part in parts if part.key_signatures), ()),
+        chords=next((part.chords for part in parts if part.chords), ()),
+        markers=tuple(marker for part in parts for marker in part.markers),
+        texts=tuple(text for part in parts for text in part.texts),
+        title=next((part.title for part in parts if part.title), ""),
+        end=max(part.end for part in parts),
+    )
+
+
+def concatenate(scores: Sequence[Score]) -> Score:
+    """The scores one after the other, each from the `end` of the one before.
+
+    Tracks of the same name, kind and channel (with neither name nor channel: of the same program) go on as
+    one; others are added. At a join, tempo and metre are restated where they change; what a later score
+    restates at its tick 0 though it is in force already is left out, so that the slices of a piece make the
+    piece again.
+
+    Raises:
+        RequestError: if there is no score, or no resolution holds them all exactly.
+    """
+    if not scores:
+        raise RequestError("nothing to concatenate; give one score at least")
+    joined, *rest = _common_resolution(scores)
+    for part in rest:
+        joined = _append(joined, part)
+    return joined
+
+
+def _append(score: Score, later: Score) -> Score:
+    join = score.end
+    moved = shift(later, join)
+    return replace(
+        score,
+        tracks=_append_tracks(score.tracks, moved.tracks, join),
+        tempos=_joined(score.tempos, moved.tempos, join, DEFAULT_TEMPO),
+        time_signatures=_joined(score.time_signatures, moved.time_signatures, join, DEFAULT_METRE),
+        key_signatures=_joined(score.key_signatures, moved.key_signatures, join, None),
+        chords=_joined(score.chords, moved.chords, join, None),
+        markers=score.markers + moved.markers,
+        texts=score.texts + moved.texts,
+        end=moved.end,
+    )
+
+
+def _joined(events: tuple[E, ...], later: tuple[E, ...], join: int, default: E | None) -> tuple[E, ...]:
+    """Both lists of events; `later` begins at `join`, where `default` holds if it says nothing."""
+    before = in_force(events, join) or default
+    if default is not None and (not later or later[0].time > join):
+        first: tuple[E, ...] = (replace(default, time=join),)
+        later = first + later
+    if before is not None and later and later[0] == replace(before, time=join):
+        later = later[1:]
+    return events + later
+
+
+def _append_tracks(tracks: tuple[Track, ...], later: tuple[Track, ...], join: int) -> tuple[Track, ...]:
+    """Each of `later` behind the track it continues (the nth of a kind the nth), or as a new one."""
+
+    def keyed(items: tuple[Track, ...], program_of: Callable[[Track], int]) -> dict[object, Track]:
+        seen: Counter[object] = Counter()
+        result: dict[object, Track] = {}
+        for track in items:
+            unnamed = not track.name and track.channel is None
+            kind = (track.name, track.is_drum, track.channel, program_of(track) if unnamed else None)
+            seen[kind] += 1
+            result[kind, seen[kind]] = track
+        return result
+
+    result = keyed(tracks, _last_program)
+    for key, track in keyed(later, lambda track: track.program).items():
+        result[key] = _append_track(result[key], track, join) if key in result else track
+    return tuple(result.values())
+
+
+def _last_program(track: Track) -> int:
+    return int(track.program_changes["program"][-1]) if len(track.program_changes) else track.program
+
+
+def _append_track(track: Track, later: Track, join: int) -> Track:
+    changes = later.program_changes
+    if later.program != _last_program(track):
+        changes = np.concatenate((np.array([(join, later.program)], changes.dtype), changes))
+    return replace(
+        track,
+        notes=np.concatenate((track.notes, later.notes)),
+        controls=_join_rows(track.controls, later.controls, join, "number"),
+        bends=_join_rows(track.bends, later.bends, join, None),
+        program_changes=np.concatenate((track.program_changes, changes)),
+        lyrics=track.lyrics + later.lyrics,
+        texts=track.texts + later.texts,
+    )
+
+
+def _join_rows(rows: Array, later: Array, join: int, key: str | None) -> Array:
+    """Both arrays, without what `later` first says at `join` if it is in force already."""
+    held = {int(row[key]) if key else 0: int(row["value"]) for row in rows}
+    keep = np.ones(len(later), bool)
+    for index in np.flatnonzero(later["time"] == join).tolist():
+        number = int(later[index][key]) if key else 0
+        keep[index] = held.pop(number, None) != int(later[index]["value"])
+    return np.concatenate((rows, later[keep]))
+
+
+# ---- pitch -------------------------------------------------------------------------------------------------
+
+
+def transpose(score: Score, semitones: int) -> Score:
+    """The score `semitones` higher, keys and chord symbols with it; drums stay.
+
+    Raises:
+        RequestError: if a note would leave MIDI's range of 0 to 127.
+    """
+    if semitones == 0:
+        return score
+    pitched = [track.notes["pitch"] for track in score.tracks if not track.is_drum and len(track.notes)]
+    down = min((int(pitches.min()) for pitches in pitched), default=127)
+    up = 127 - max((int(pitches.max()) for pitches in pitched), default=0)
+    if not -down <= semitones <= up:
+        raise RequestError(f"cannot transpose by {semitones} semitones; this piece allows {-down} to {up}")
+
+    def transposed(track: Track) -> Track:
+        if track.is_drum:
+            return track
+        notes = track.notes.copy()
+        notes["pitch"] += semitones
+        return replace(track, notes=notes)
+
+    def key(old: KeySignature) -> KeySignature:
+        return Key.from_signature(old).transposed(semitones).signature(old.time)
+
+    keys = tuple(key(old) for old in score.key_signatures)
+
+    def chord(old: Chord) -> Chord:
+        signature = in_force(keys, old.time)
+        flats = signature is not None and signature.fifths < 0
+        return replace(old, symbol=transpose_chord(old.symbol, semitones, flats=flats))
+
+    return replace(
+        score,
+        tracks=tuple(transposed(track) for track in score.tracks),
+        key_signatures=keys,
+        chords=tuple(chord(old) for old in score.chords),
+    )
