@@ -10,13 +10,14 @@ SONG_OPTIONS ?= --style folk --key "D major" --meter 6/8 --bars 16 --seed 7
 PYTEST_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help song test slow lint format types layers wheel bench clean
+.PHONY: help song test slow lint format types layers wheel samples bench clean
 
 help:
 	@echo "make song    compose $(SONG)             make test   the default test suite"
 	@echo "make lint    ruff                       make types  mypy --strict"
 	@echo "make layers  who may import whom        make wheel  dist/*.whl"
 	@echo "make slow    the slow tests             make bench  the benchmarks"
+	@echo "make samples write midi_samples/ again"
 	@echo "make format  mend what ruff can mend    make clean  remove what was built, .venv too"
 
 # A Debian without python3-venv has no ensurepip: the pip on the machine then puts pip into the new environment.
@@ -37,7 +38,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
-$(VENV)/.installed-bench: $(VENV)/.installed-dev
+$(VENV)/.installed-samples: $(VENV)/.installed
+	$(BIN)/python scripts/make_samples.py
+
+bench: $(VENV)/.installed-dev
 	@$(PIP_INSTALL) -e '.[dev,bench]'
 	@touch $@
 
@@ -68,6 +72,9 @@ layers: $(VENV)/.installed-dev
 wheel: $(VENV)/.installed-dev
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
+
+samples: $(VENV)/.installed
+	$(BIN)/python scripts/make_samples.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python scripts/bench.py
