@@ -75,13 +75,13 @@ class Grid:
         return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def to_grid(score: Score) -> Grid:
-    """Round a score.
+def to_grid(score: Score, bars: int | None = None) -> Grid:
+    """Round a score, so many bars of it or as many as have notes.
 
     Raises:
         RequestError: for a metre outside the vocabulary, or more than 16 tracks with notes.
     """
-    n_bars = max(1, timing.n_bars(score))
+    n_bars = max(1, timing.n_bars(score)) if bars is None else bars
     lines = timing.bar_starts(score, n_bars)
     metres = np.array([_metre(score, int(tick), bar) for bar, tick in enumerate(lines[:-1])], np.int64)
     tempi = np.array([_tempo(score, int(tick)) for tick in lines[:-1]], np.int64)

@@ -86,6 +86,7 @@ class Remi:
         controls: Controls | None = None,
         *,
         bars: int | None = None,
+        written: int | None = None,
         masked: range | None = None,
         ends: bool = True,
     ) -> Ids:
@@ -95,13 +96,14 @@ class Remi:
             score: what to write; rounded to the grid as `quantize` does.
             controls: what the head says.
             bars: how many bars the piece will have in the end, where `score` is only its beginning.
+            written: how many bars of `score` are written, empty ones at the end included; those with notes if None.
             masked: bars (from 0) to take out and write at the end.
             ends: whether EOS is written; False for a prompt.
 
         Raises:
             RequestError: for what the grid cannot hold, or bars out of range.
         """
-        grid = to_grid(score)
+        grid = to_grid(score, written)
         total = len(grid.metres) if bars is None else bars
         if total < len(grid.metres):
             raise RequestError(f"{bars} bars cannot hold a beginning of {len(grid.metres)} bars")
