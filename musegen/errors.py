@@ -18,3 +18,7 @@ class RequestError(MusegenError):
 
 class ModelError(MusegenError):
     """A model is unknown, or its file is damaged or does not fit."""
+
+
+class MusegenWarning(UserWarning):
+    """Something in a file could not be kept; the text names it and counts it."""
