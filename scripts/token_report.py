@@ -24,8 +24,12 @@ GRIDS = (4, 8, 12, 16, 24, 48)
 
 
 @click.command(help=__doc__)
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--files", default=300, show_default=True, help="Files a folder at most, drawn with a fixed seed.")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "--files", default=300, show_default=True, help="Files a folder at most, drawn with a fixed seed."
+)
 @click.option("--miditok/--no-miditok", default=False, help="Count MidiTok's REMI tokens too.")
 def main(folders: tuple[Path, ...], files: int, miditok: bool) -> None:
     grid_rows, token_rows = [], []
@@ -42,7 +46,9 @@ def main(folders: tuple[Path, ...], files: int, miditok: bool) -> None:
 
 def _kept(score: Score) -> list[tuple[float, float]]:
     """For each grid, the share of onsets kept, and of notes whose duration is kept too."""
-    notes = np.concatenate([track.notes for track in score.tracks] or [np.zeros(0, [("start", int), ("duration", int)])])
+    notes = np.concatenate(
+        [track.notes for track in score.tracks] or [np.zeros(0, [("start", int), ("duration", int)])]
+    )
     rows = []
     for grid in GRIDS:
         step = score.ticks_per_beat / grid

@@ -22,7 +22,7 @@ __all__ = [
 
 Model = Transformer | LSTM
 
-MODELS: dict[str, type[Transformer] | type[LSTM]] = {"transformer": Transformer, "rnn": LSTM}
+MODELS: dict[str, type[Transformer | LSTM]] = {"transformer": Transformer, "rnn": LSTM}
 
 
 def build(config: ModelConfig) -> Model:

@@ -4,7 +4,7 @@ Every row has a length of its own, so that rows with prompts of different length
 up to the longest row, rounded up to READ_MULTIPLE, with a mask over what a row does not have: the sum over
 keys then runs in the same order for a row whatever rows lie beside it, and its bits do not change.
 
-Letters: B rows, T new tokens, L keys read, K key/value heads, D width of a head.
+Letters: B rows, T new tokens, L keys read, K key/value heads, G query heads to each, D width of a head.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class KVCache:
         self, config: ModelConfig, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.capacity = -(-capacity // READ_MULTIPLE) * READ_MULTIPLE
+        self.group = config.n_head // config.n_kv_head
         shape = (config.n_layer, batch, self.capacity, config.n_kv_head, config.d_head)
         # Zeros, not empty memory: a masked key weighs 0, and 0 times an accidental NaN is NaN.
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
@@ -49,11 +50,12 @@ class KVCache:
         positions = (self.lengths[:, None] + torch.arange(n_new)).to(device)  # (B, T)
         n_read = -(-(self.length + n_new) // READ_MULTIPLE) * READ_MULTIPLE
         unseen = torch.arange(n_read, device=device) > positions.unsqueeze(-1)  # (B, T, L)
-        mask = torch.zeros(unseen.shape, device=device, dtype=self.keys.dtype).masked_fill_(
-            unseen, -torch.inf
-        )
+        mask = torch.zeros(unseen.shape, device=device, dtype=self.keys.dtype)
+        mask.masked_fill_(unseen, -torch.inf)
+        if n_new > 1:  # a lone token's mask serves its G query rows as it is
+            mask = mask.repeat_interleave(self.group, dim=1)
         first = torch.arange(self.batch, device=device).unsqueeze(-1) * self.capacity
-        return CacheStep(self, positions, (positions + first).flatten(), mask)
+        return CacheStep(self, positions, (positions + first).flatten(), mask.unsqueeze(1))
 
     def advance(self, n_new: int) -> None:
         """Count `n_new` more tokens in every row."""
@@ -94,7 +96,7 @@ class CacheStep:
         self.positions = positions
         """(B, T): how many tokens stand before each new one."""
         self.mask = mask
-        """(B, T, L): 0 where a new token may look, -inf elsewhere."""
+        """(B, 1, T * G or 1, L), to be added to scores: 0 where a new token may look, -inf elsewhere."""
         self._cache = cache
         self._slots = slots
 

@@ -81,8 +81,7 @@ class Attention(nn.Module):
         group = self.n_head // self.n_kv_head
         q = queries.view(n_rows, n_tokens, self.n_kv_head, group, self.d_head).transpose(1, 2)
         q = q.reshape(n_rows, self.n_kv_head, n_tokens * group, self.d_head)  # (B, K, T * G, D)
-        mask = step.mask.repeat_interleave(group, dim=1).unsqueeze(1)  # (B, 1, T * G, L)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=step.mask)
         mixed = mixed.view(n_rows, self.n_kv_head, n_tokens, group, self.d_head).transpose(1, 2)
         return mixed.reshape(n_rows, n_tokens, -1)
 

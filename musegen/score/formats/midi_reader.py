@@ -157,8 +157,9 @@ def _notes(chunk: Chunk, ticks_per_beat: int) -> dict[int, Array]:
 def _with_channels(chunk: Chunk, parsed: Iterable[Any]) -> Iterator[tuple[int, Any]]:
     """Each track of symusic with its channel, which symusic does not say.
 
-    It makes one track for each (channel, program) that has a whole note, in that order. So the candidates are
-    walked in the same order, and one without whole notes is stepped over: the first note is not its own.
+    It makes one track for each (channel, program), in that order, but not always for one without a whole
+    note. So the candidates are walked in the same order, and one that does not own the track's first note is
+    stepped over.
     """
     ons = _note_ons(chunk)
     channels = np.unique(chunk.channel[ons]).tolist()
@@ -167,6 +168,8 @@ def _with_channels(chunk: Chunk, parsed: Iterable[Any]) -> Iterator[tuple[int, A
         return
     candidates = iter(_candidates(chunk, ons, channels))
     for track in parsed:
+        if not len(track.notes):
+            continue
         first = (track.program, track.notes[0].time, track.notes[0].pitch)
         channel = next((channel for channel, begins in candidates if first in begins), None)
         if channel is None:
@@ -177,9 +180,14 @@ def _with_channels(chunk: Chunk, parsed: Iterable[Any]) -> Iterator[tuple[int, A
 def _candidates(
     chunk: Chunk, ons: Array, channels: list[int]
 ) -> Iterator[tuple[int, set[tuple[int, int, int]]]]:
-    """Each (channel, program) that begins a note: the channel and the (program, tick, pitch) of its notes."""
+    """Each (channel, program) that begins a note: the channel and the (program, tick, pitch) of notes that end."""
+    offs = (chunk.kind == smf.NOTE_OFF) | ((chunk.kind == smf.NOTE_ON) & (chunk.data2 == 0))
     for channel in channels:
+        last_off = np.full(128, -1)
+        ends = np.flatnonzero(offs & (chunk.channel == channel))
+        np.maximum.at(last_off, chunk.data1[ends], ends)
         mine = np.flatnonzero(ons & (chunk.channel == channel))
+        mine = mine[last_off[chunk.data1[mine]] > mine]
         changes = np.flatnonzero(chunk.status == smf.PROGRAM | channel)
         programs = np.append(chunk.data1[changes], 0)[np.searchsorted(changes, mine) - 1]
         for program in np.unique(programs).tolist():

@@ -1,0 +1,159 @@
+"""Logit filters: what makes some ids likelier, less likely or impossible before one is chosen.
+
+Each filter maps log-weights (B, V) in float64 to the same shape; -inf says "never". `apply` runs them in this
+order, and every one is off at its default:
+
+1. `mask`: the grammar and the musical rules, both in the boolean rows of `State.allowed`
+2. `penalise`: repetition
+3. `heat`: temperature
+4. `keep_top_k`, 5. `keep_top_p` (nucleus: Holtzman et al., 2020), 6. `keep_min_p` (Nguyen et al., 2024),
+7. `keep_typical` (Meister et al., 2023)
+
+The last four look at the probabilities that the filters before them left, and always leave at least one id.
+
+Letters: B rows, V ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from musegen.errors import RequestError
+
+Search = Literal["sample", "greedy", "beam"]
+
+RANGES: dict[str, tuple[float, float, float]] = {
+    "temperature": (0.0, 10.0, 1.0),
+    "top_k": (0, 1_000_000, 0),
+    "top_p": (0.0, 1.0, 1.0),
+    "min_p": (0.0, 1.0, 0.0),
+    "typical_p": (0.0, 1.0, 1.0),
+    "repetition_penalty": (1.0, 10.0, 1.0),
+    "beams": (1, 64, 4),
+}
+"""Lowest, highest and default (of a filter: off) value of each option; top_p and typical_p are above 0."""
+
+ABOVE_LOWEST = ("top_p", "typical_p")
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How the next id is chosen; values outside RANGES raise RequestError."""
+
+    temperature: float = 1.0
+    """Logits are divided by it: below 1 surer, above 1 bolder; 0 always takes the likeliest."""
+    top_k: int = 0
+    """Only the k likeliest ids; 0 is off."""
+    top_p: float = 1.0
+    """Only the likeliest ids that together reach this probability; 1 is off."""
+    min_p: float = 0.0
+    """Only ids at least this share as likely as the likeliest; 0 is off."""
+    typical_p: float = 1.0
+    """Only the ids of most typical surprise that together reach this probability; 1 is off."""
+    repetition_penalty: float = 1.0
+    """The log-probability of recent ids is multiplied by it: above 1 they are rarer; 1 is off."""
+    search: Search = "sample"
+    """`greedy` takes the likeliest of what the filters leave, `beam` keeps several sequences (search.py)."""
+    beams: int = 4
+    """How many sequences beam search keeps."""
+
+    def __post_init__(self) -> None:
+        """Check every range."""
+        for name, (lowest, highest, _) in RANGES.items():
+            value = getattr(self, name)
+            is_open = name in ABOVE_LOWEST
+            if not lowest <= value <= highest or (is_open and value == lowest):
+                bound = "above" if is_open else "from"
+                raise RequestError(f"{name} is {value}: it must lie {bound} {lowest:g} to {highest:g}")
+        if self.search not in get_args(Search):
+            raise RequestError(f"unknown search {self.search!r}: use one of {', '.join(get_args(Search))}")
+        if self.search == "beam" and self.temperature == 0:
+            raise RequestError(
+                "beam search compares probabilities: set a temperature above 0, or use greedy search"
+            )
+
+
+def mask(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Rule out what is not allowed, (B, V) of bool."""
+    return logits.masked_fill(~allowed, -torch.inf)
+
+
+def penalise(logits: Tensor, recent: Tensor, penalty: float) -> Tensor:
+    """Multiply the log-probability of the ids marked in `recent`, (B, V) of bool, by `penalty`.
+
+    The penalty of Keskar et al. (2019) on log-probabilities instead of raw logits, so that it does not depend
+    on an offset of the logits, and an id that is nearly certain stays so.
+    """
+    log_probabilities = logits.log_softmax(dim=-1)
+    return torch.where(recent, log_probabilities * penalty, log_probabilities)
+
+
+def heat(logits: Tensor, temperature: float) -> Tensor:
+    """Divide by the temperature; at 0 only the likeliest id is left (the lowest of equals)."""
+    if temperature > 0:
+        return logits / temperature
+    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, _likeliest(logits), value=True)
+    return logits.masked_fill(~likeliest, -torch.inf)
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Keep the k likeliest ids, and any that are exactly as likely as the k-th."""
+    if k >= logits.shape[-1]:
+        return logits
+    threshold = logits.topk(k, dim=-1).values[:, -1:]
+    return logits.masked_fill(logits < threshold, -torch.inf)
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Keep the smallest set of likeliest ids whose probabilities sum to at least p."""
+    return _keep_first(logits, -logits, p)
+
+
+def keep_min_p(logits: Tensor, share: float) -> Tensor:
+    """Keep the ids that are at least `share` times as likely as the likeliest."""
+    relative = (logits - logits.amax(dim=-1, keepdim=True)).exp()
+    return logits.masked_fill(relative < share, -torch.inf)
+
+
+def keep_typical(logits: Tensor, p: float) -> Tensor:
+    """Keep the smallest set of ids of surprise nearest to the entropy whose probabilities reach p."""
+    surprise = -logits.log_softmax(dim=-1)
+    entropy = torch.special.entr(surprise.neg().exp()).sum(dim=-1, keepdim=True)
+    return _keep_first(logits, (surprise - entropy).abs(), p)
+
+
+def apply(logits: Tensor, allowed: Tensor, recent: Tensor, options: SamplingOptions) -> Tensor:
+    """All filters in order; `allowed` and `recent` are (B, V) of bool."""
+    logits = mask(logits, allowed)
+    if options.repetition_penalty != 1:
+        logits = penalise(logits, recent, options.repetition_penalty)
+    if options.temperature != 1:
+        logits = heat(logits, options.temperature)
+    if options.top_k:
+        logits = keep_top_k(logits, options.top_k)
+    if options.top_p < 1:
+        logits = keep_top_p(logits, options.top_p)
+    if options.min_p > 0:
+        logits = keep_min_p(logits, options.min_p)
+    if options.typical_p < 1:
+        logits = keep_typical(logits, options.typical_p)
+    return logits
+
+
+def _likeliest(logits: Tensor) -> Tensor:
+    """(B, 1): the lowest id among the likeliest."""
+    is_best = logits == logits.amax(dim=-1, keepdim=True)
+    return is_best.to(torch.uint8).argmax(dim=-1, keepdim=True)
+
+
+def _keep_first(logits: Tensor, order_by: Tensor, p: float) -> Tensor:
+    """Keep ids in ascending order of `order_by` until their probabilities reach p; equals in order of id."""
+    order = order_by.argsort(dim=-1, stable=True)
+    probabilities = logits.softmax(dim=-1).gather(-1, order)
+    before = probabilities.cumsum(dim=-1) - probabilities  # what the ids before this one reach
+    dropped = torch.empty_like(before, dtype=torch.bool).scatter_(-1, order, before >= p)
+    return logits.masked_fill(dropped, -torch.inf)

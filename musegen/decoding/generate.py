@@ -1,0 +1,178 @@
+"""The loop that writes: read, filter, choose, advance, yield.
+
+Row i is a function of its prompt, state, options and seed alone: it is the same whatever rows are generated
+beside it (see reader.py on why to the last bit), and whatever `slots` is. Rows wait until a slot is free, and
+leave it when they end.
+
+Letters: B rows in work, V ids.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musegen.decoding import filters, search
+from musegen.decoding.filters import SamplingOptions
+from musegen.decoding.protocol import BoolArray, FloatArray, Network, State
+from musegen.decoding.reader import Prompt, Reader, padded
+
+RECENT_TOKENS = 64
+"""How far back the repetition penalty looks."""
+
+
+class Ending(Enum):
+    """Why a row ended."""
+
+    DONE = "done"
+    OUT_OF_TOKENS = "out of tokens"
+    """It reached max_tokens before its grammar was done: what there is of it is no complete piece."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one turn of the loop wrote: an id to each of some rows, and which rows ended with it."""
+
+    rows: tuple[int, ...]
+    ids: tuple[int, ...]
+    endings: dict[int, Ending] = field(default_factory=dict)
+
+
+def generate(
+    model: Network,
+    states: Sequence[State],
+    prompts: Sequence[Prompt],
+    options: SamplingOptions,
+    seeds: Sequence[int],
+    *,
+    max_tokens: int,
+    context: int,
+    is_bar: BoolArray,
+    slots: int = 16,
+) -> Iterator[Step]:
+    """Continue every prompt until its grammar state is done.
+
+    Args:
+        model: in evaluation mode.
+        states: one for each row, already advanced through its prompt; they advance as ids are yielded.
+        prompts: ids (T,) and attributes (T, A) of each row, at least one id.
+        options: filters and search, the same for all rows.
+        seeds: one for each row; unused by greedy and beam search.
+        max_tokens: most new ids of a row; one that needs more ends as `Ending.OUT_OF_TOKENS`.
+        context: most tokens the model sees; a row that outgrows it goes on from its head and its last bars.
+        is_bar: (V,) which ids open a bar.
+        slots: most rows in work at once.
+
+    Yields:
+        Steps; each row ends in exactly one of them. With beam search a row's ids come when it is complete.
+    """
+    rows = [
+        _Row(index, state, prompt, search.Draws(seed))
+        for index, (state, prompt, seed) in enumerate(zip(states, prompts, seeds, strict=True))
+    ]
+    ended = [row for row in rows if row.state.done or max_tokens < 1]
+    if ended:
+        yield Step((), (), {row.index: row.ending for row in ended})
+    waiting = deque(row for row in rows if row not in ended)
+    if not waiting:
+        return
+    if options.search == "beam":
+        reader = Reader(model, options.beams, context, is_bar)
+        for row in waiting:
+            yield from _search(reader, row, options, max_tokens)
+    else:
+        reader = Reader(model, min(slots, len(waiting)), context, is_bar)
+        yield from _write(reader, waiting, options, max_tokens)
+
+
+@dataclass(eq=False)
+class _Row:
+    """A row in work: what it was given, and how many ids it has written."""
+
+    index: int
+    state: State
+    prompt: Prompt
+    draws: search.Draws
+    n_written: int = 0
+
+    def advance(self, token: int) -> None:
+        """Write one id."""
+        self.state.advance(token)
+        self.n_written += 1
+
+    @property
+    def ending(self) -> Ending:
+        """How the row ends if it ends now."""
+        return Ending.DONE if self.state.done else Ending.OUT_OF_TOKENS
+
+
+def _write(reader: Reader, waiting: deque[_Row], options: SamplingOptions, max_tokens: int) -> Iterator[Step]:
+    """Greedy and sampled rows, as many at once as there are slots."""
+    rows: dict[int, _Row] = {}  # by slot
+    logits: dict[int, FloatArray] = {}  # (V,) by slot
+    while waiting or rows:
+        for slot in range(reader.n_slots):
+            if waiting and slot not in rows:
+                rows[slot] = waiting.popleft()
+                logits[slot] = reader.put(slot, rows[slot].prompt)
+        weights = _filtered(reader, [(slot, rows[slot].state, logits[slot]) for slot in rows], options)
+        if options.search == "greedy":
+            chosen = search.greedy(weights).tolist()
+        else:
+            chosen = search.sample(weights, np.array([row.draws.next() for row in rows.values()])).tolist()
+        for row, token in zip(rows.values(), chosen, strict=True):
+            row.advance(token)
+        tokens = dict(zip(rows, chosen, strict=True))
+        ended = {slot: row for slot, row in rows.items() if row.state.done or row.n_written >= max_tokens}
+        endings = {row.index: row.ending for row in ended.values()}
+        yield Step(tuple(row.index for row in rows.values()), tuple(chosen), endings)
+        for slot in ended:
+            del rows[slot]
+            reader.drop(slot)
+        if rows and not waiting and padded(len(rows)) < reader.n_slots:
+            reader.select(list(rows))
+            tokens = {new: tokens[old] for new, old in enumerate(rows)}
+            rows = dict(enumerate(rows.values()))
+        if rows:
+            last = {slot: (tokens[slot], row.state.attributes) for slot, row in rows.items()}
+            logits = dict(enumerate(reader.read(last)))
+
+
+def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int) -> Iterator[Step]:
+    """One row by beam search: its live sequences are the slots."""
+    first = reader.put(0, row.prompt)
+
+    def score(live: list[search.Hypothesis]) -> FloatArray:
+        logits = {0: first}
+        if live[0].ids:
+            reader.select([each.parent for each in live])
+            last = {slot: (each.ids[-1], each.state.attributes) for slot, each in enumerate(live)}
+            logits = dict(enumerate(reader.read(last)))
+        work = [(slot, each.state, logits[slot]) for slot, each in enumerate(live)]
+        log_probabilities: FloatArray = _filtered(reader, work, options).log_softmax(dim=-1).numpy()
+        return log_probabilities
+
+    best = search.beam(search.Hypothesis(row.state), options.beams, max_tokens, score)
+    for token in best.ids:
+        row.advance(token)
+        is_last = row.n_written == len(best.ids)
+        yield Step((row.index,), (token,), {row.index: row.ending} if is_last else {})
+
+
+def _filtered(reader: Reader, work: list[tuple[int, State, FloatArray]], options: SamplingOptions) -> Tensor:
+    """Log-weights (B, V) of what may follow in each slot, given its state and the network's logits (V,)."""
+    allowed = np.stack([state.allowed() for _, state, _ in work])
+    if not allowed.any(axis=-1).all():
+        raise ValueError("a grammar state that is not done allows no id")
+    recent = np.zeros_like(allowed)
+    if options.repetition_penalty != 1:
+        for line, (slot, _, _) in enumerate(work):
+            recent[line, reader.recent(slot, RECENT_TOKENS)] = True
+    logits = torch.from_numpy(np.stack([values for _, _, values in work]))
+    return filters.apply(logits, torch.from_numpy(allowed), torch.from_numpy(recent), options)

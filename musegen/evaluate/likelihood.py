@@ -1,0 +1,154 @@
+"""Held-out likelihood: how many nats a model spends on a note of music that it has not seen.
+
+Conventions: the unit is nats per note, the natural-log loss of all tokens after the head (bars, positions and the
+end among them) divided by the notes, so that it does not depend on how many tokens a note takes. A piece longer
+than the context is read in windows of its head and whole bars; every token is charged exactly once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from musegen.errors import RequestError
+
+Array = npt.NDArray[Any]
+
+Sequences = Sequence[tuple[Array, Array]]
+"""(ids (T,), attributes (T, A)) each."""
+
+Scorer = Callable[[Sequences], list[Array]]
+"""For each sequence the loss in nats of its tokens 1 .. T - 1, (T - 1,), each given all tokens before it."""
+
+
+class EncodedPiece(Protocol):
+    """What is needed of a piece: ids (T,), attributes (T, A), indices of its Bar tokens, notes, source name."""
+
+    @property
+    def ids(self) -> Array: ...
+    @property
+    def attributes(self) -> Array: ...
+    @property
+    def bars(self) -> Array: ...
+    @property
+    def n_notes(self) -> int: ...
+    @property
+    def source(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """The head and the tokens `start` to `stop - 1` of a piece; those from `charged` on count here."""
+
+    start: int
+    charged: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Sums over pieces: nats, tokens charged and notes."""
+
+    nats: float
+    tokens: int
+    notes: int
+    pieces: int
+
+    @property
+    def nats_per_note(self) -> float:
+        """The figure to steer by."""
+        return self.nats / max(1, self.notes)
+
+
+def windows(bars: Array, length: int, context: int) -> list[Window]:
+    """Cover a piece of `length` tokens with windows of at most `context`, each the head and whole bars.
+
+    The first window takes all bars that fit. Each later one charges as many new bars as fill a quarter of the
+    context (one at least) and takes earlier bars as left context while they fit. A bar that does not fit beside the
+    head is cut at the context.
+
+    Raises:
+        RequestError: if the head alone fills the context.
+    """
+    head = int(bars[0])
+    room = context - head
+    if room < 2:
+        raise RequestError(f"a head of {head} tokens leaves no room in a context of {context}")
+    edges = np.append(np.asarray(bars, np.int64), length)
+    covered, result = head, []
+    while covered < length:
+        budget = room if covered == head else max(1, room // 4)
+        stop = _last_edge(edges, covered, budget)
+        if stop is None:  # the next bar alone is larger than the budget: all of it if it fits, else what fits
+            following = int(edges[np.searchsorted(edges, covered, side="right")])
+            stop = min(following, covered + room)
+        earlier = edges[edges >= stop - room]
+        start = min(int(earlier[0]), covered) if len(earlier) else covered
+        result.append(Window(start, covered, stop))
+        covered = stop
+    return result
+
+
+def _last_edge(edges: Array, start: int, budget: int) -> int | None:
+    """The last bar line within `budget` tokens after `start`, if there is one."""
+    within = edges[(edges > start) & (edges <= start + budget)]
+    return int(within[-1]) if len(within) else None
+
+
+def validate(pieces: Sequence[EncodedPiece]) -> None:
+    """Raise RequestError if there is nothing to measure."""
+    if not any(piece.n_notes for piece in pieces):
+        raise RequestError("no held-out pieces: these shards have none in that split")
+
+
+def piece_losses(scorer: Scorer, pieces: Sequence[EncodedPiece], context: int) -> list[tuple[float, int]]:
+    """(nats, tokens charged) of each piece."""
+    sequences, owners = [], []
+    for index, piece in enumerate(pieces):
+        head = int(piece.bars[0])
+        for w in windows(piece.bars, len(piece.ids), context):
+            take = np.r_[0:head, w.start : w.stop]
+            sequences.append((piece.ids[take], piece.attributes[take]))
+            owners.append((index, w.stop - w.charged))
+    nats = np.zeros(len(pieces))
+    tokens = np.zeros(len(pieces), np.int64)
+    for (index, charged), losses in zip(owners, scorer(sequences), strict=True):
+        nats[index] += float(np.sum(losses[len(losses) - charged :], dtype=np.float64))
+        tokens[index] += charged
+    return list(zip(nats.tolist(), tokens.tolist(), strict=True))
+
+
+def evaluate(scorer: Scorer, pieces: Iterable[EncodedPiece], context: int) -> dict[str, Likelihood]:
+    """Likelihood of each source by name, and of all pieces as "all".
+
+    Raises:
+        RequestError: if the pieces hold no note.
+    """
+    pieces = list(pieces)
+    validate(pieces)
+    groups: defaultdict[str, list[tuple[float, int, int]]] = defaultdict(list)
+    for piece, (nats, tokens) in zip(pieces, piece_losses(scorer, pieces, context), strict=True):
+        groups[piece.source].append((nats, tokens, piece.n_notes))
+        groups["all"].append((nats, tokens, piece.n_notes))
+    return {name: _total(rows) for name, rows in sorted(groups.items(), key=lambda kv: (kv[0] == "all", kv[0]))}
+
+
+def _total(rows: Sequence[tuple[float, int, int]]) -> Likelihood:
+    nats, tokens, notes = (sum(column) for column in zip(*rows, strict=True))
+    return Likelihood(float(nats), int(tokens), int(notes), len(rows))
+
+
+def markdown_table(results: Mapping[str, Mapping[str, Likelihood]]) -> str:
+    """One row a model, one column a source, nats per note; a last row says how much was measured."""
+    sources = list(next(iter(results.values())))
+    lines = [f"| model | {' | '.join(sources)} |", f"|---|{'---:|' * len(sources)}"]
+    for model, by_source in results.items():
+        lines.append(f"| {model} | {' | '.join(f'{by_source[s].nats_per_note:.3f}' for s in sources)} |")
+    measured = next(iter(results.values()))
+    lines.append(f"| pieces / notes | {' | '.join(f'{measured[s].pieces} / {measured[s].notes}' for s in sources)} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Training: shards in, weights out. Needs torch, NumPy and safetensors only."""

@@ -1,0 +1,44 @@
+"""The optimizer and the averaged weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from musegen.models import Model
+from musegen.train.config import TrainConfig
+
+
+def adamw(model: Model, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019): decay on matrices, none on norms and biases."""
+    named = dict(model.named_parameters())
+    groups = [
+        {"params": [p for p in named.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def optimizer_tensors(model: Model, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+    """The optimizer's state by parameter name, for a .safetensors file."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
+    return tensors
+
+
+def restore_optimizer(model: Model, optimizer: torch.optim.AdamW, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` took out."""
+    for name, parameter in model.named_parameters():
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        found = {key: tensors[f"optimizer.{key}.{name}"] for key in keys if f"optimizer.{key}.{name}" in tensors}
+        if found:
+            optimizer.state[parameter] = {key: value.clone() for key, value in found.items()}
+
+
+def update_average(average: dict[str, Tensor], model: Model, decay: float) -> None:
+    """Move the averaged weights a share of 1 - decay towards the model's."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            average[name].lerp_(parameter, 1 - decay)

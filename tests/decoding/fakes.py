@@ -1,0 +1,158 @@
+"""A small vocabulary, a grammar over it, and a network that is a table, for tests of decoding."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musegen.decoding import Ending, SamplingOptions, generate
+from musegen.decoding.protocol import BoolArray, Network, State
+from musegen.models import Model, build, preset
+
+VOCAB = 97  # odd, so that no row of logits begins on a vector's boundary
+ATTRIBUTE_SIZES = (8, 5)
+BOS, EOS, BAR, FIRST_WORD = 1, 2, 3, 4
+IS_BAR: BoolArray = np.arange(VOCAB) == BAR
+
+
+class BarState:
+    """A piece is bars of `per_bar` words (any id from FIRST_WORD on, no word twice in a row), then EOS."""
+
+    def __init__(self, n_bars: int, per_bar: int) -> None:
+        self.done = False
+        self.bars_left, self.per_bar, self.words_left, self.last = n_bars, per_bar, 0, BOS
+        self.n_tokens = 0
+
+    @property
+    def attributes(self) -> tuple[int, ...]:
+        return (self.words_left % ATTRIBUTE_SIZES[0], self.n_tokens % ATTRIBUTE_SIZES[1])
+
+    def allowed(self) -> BoolArray:
+        row = np.zeros(VOCAB, np.bool_)
+        if self.words_left:
+            row[FIRST_WORD:] = True
+            row[self.last] = False
+        else:
+            row[BAR if self.bars_left else EOS] = True
+        return row
+
+    def advance(self, token: int) -> None:
+        assert token == BOS or self.allowed()[token], f"{token} is not allowed"
+        self.n_tokens += 1
+        if token == BAR:
+            self.bars_left, self.words_left = self.bars_left - 1, self.per_bar
+        elif token >= FIRST_WORD:
+            self.words_left -= 1
+        self.done = token == EOS
+        self.last = token
+
+    def copy(self) -> BarState:
+        return copy.copy(self)
+
+
+class FreeState:
+    """Anything may follow anything; EOS, or as many tokens as given, ends it."""
+
+    attributes: tuple[int, ...] = ()
+
+    def __init__(self, vocab_size: int, n_tokens: int) -> None:
+        self.done = False
+        self.vocab_size, self.tokens_left = vocab_size, n_tokens
+
+    def allowed(self) -> BoolArray:
+        return np.ones(self.vocab_size, np.bool_)
+
+    def advance(self, token: int) -> None:
+        self.tokens_left -= 1
+        self.done = token == EOS or self.tokens_left == 0
+
+    def copy(self) -> FreeState:
+        return copy.copy(self)
+
+
+@dataclass
+class CountingCache:
+    """Lengths and nothing else."""
+
+    lengths: Tensor
+
+    def select(self, rows: Tensor) -> None:
+        self.lengths = self.lengths[rows]
+
+    def insert(self, row: int, source: CountingCache) -> None:
+        self.lengths[row] = source.lengths[0]
+
+    def reset(self, rows: Tensor | None = None) -> None:
+        self.lengths[slice(None) if rows is None else rows] = 0
+
+
+class TableNetwork:
+    """A network whose logits are the logarithms of a row of a table, looked up by the last id."""
+
+    training = False
+
+    def __init__(self, probabilities: Sequence[Sequence[float]]) -> None:
+        self.logits = torch.tensor(probabilities, dtype=torch.float64).log()
+
+    def parameters(self) -> Iterator[Tensor]:
+        yield self.logits
+
+    def new_cache(self, batch: int, capacity: int) -> CountingCache:
+        return CountingCache(torch.zeros(batch, dtype=torch.int64))
+
+    def __call__(self, ids: Tensor, attributes: Tensor, cache: CountingCache | None = None) -> Tensor:
+        if cache is not None:
+            cache.lengths += ids.shape[1]
+        return self.logits[ids]
+
+
+def tiny(size: str = "tiny", seed: int = 5) -> Model:
+    """A random network, its weights large enough that it has opinions."""
+    torch.manual_seed(seed)
+    model = build(preset(size, VOCAB, ATTRIBUTE_SIZES)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter *= 6
+    return model
+
+
+def run(
+    model: Network,
+    states: Sequence[State],
+    options: SamplingOptions | None = None,
+    seeds: Sequence[int] | None = None,
+    *,
+    prompts: Sequence[Sequence[int]] | None = None,
+    max_tokens: int = 1000,
+    context: int = 128,
+    slots: int = 16,
+) -> tuple[list[list[int]], dict[int, Ending]]:
+    """Every row's new ids, and how each ended. The states are taken through their prompts (BOS without any)."""
+    prompts = [[BOS]] * len(states) if prompts is None else prompts
+    inputs = []
+    for state, prompt in zip(states, prompts, strict=True):
+        attributes = []
+        for token in prompt:
+            state.advance(token)
+            attributes.append(tuple(state.attributes))
+        inputs.append((np.array(prompt), np.array(attributes, np.int64).reshape(len(prompt), -1)))
+    written: list[list[int]] = [[] for _ in states]
+    endings: dict[int, Ending] = {}
+    vocab = len(states[0].allowed())
+    for step in generate(
+        model, states, inputs, options or SamplingOptions(), list(seeds or range(len(states))),
+        max_tokens=max_tokens, context=context, is_bar=np.arange(vocab) == BAR, slots=slots,
+    ):  # fmt: skip
+        assert not set(step.rows) & set(endings), "a row wrote after its end"
+        for row, token in zip(step.rows, step.ids, strict=True):
+            written[row].append(token)
+        assert not set(step.endings) & set(endings), "a row ended twice"
+        endings.update(step.endings)
+    assert sorted(endings) == list(range(len(states)))
+    return written, endings

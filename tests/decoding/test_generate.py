@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from musegen.decoding import Ending, SamplingOptions
+from tests.decoding.fakes import BAR, BOS, EOS, FIRST_WORD, BarState, TableNetwork, run, tiny
+
+BARS, PER_BAR = 6, 9  # 61 tokens with EOS
+WARM = SamplingOptions(temperature=1.3, top_p=0.98, repetition_penalty=1.1)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def pieces(n: int) -> list[BarState]:
+    return [BarState(BARS, PER_BAR) for _ in range(n)]
+
+
+@pytest.mark.parametrize("size", ["tiny", "tiny-lstm"])
+def test_a_row_is_the_same_in_any_batch(size: str, threads: int) -> None:
+    model = tiny(size)
+    eight, endings = run(model, pieces(8), WARM)
+    assert all(len(row) == 61 and row[-1] == EOS for row in eight)
+    assert set(endings.values()) == {Ending.DONE}
+    assert len({tuple(row) for row in eight}) == 8
+    for n in (1, 3):
+        assert run(model, pieces(n), WARM)[0] == eight[:n]
+    twenty, _ = run(model, pieces(20), WARM, slots=16)
+    assert twenty[:8] == eight
+    assert run(model, pieces(1), WARM, seeds=[19])[0] == twenty[19:]
+
+
+@pytest.mark.parametrize("size", ["tiny", "tiny-lstm"])
+def test_a_row_is_the_same_beside_longer_prompts(size: str, threads: int) -> None:
+    model = tiny(size)
+    prompts = [[BOS], [BOS, BAR, 10, 11], [BOS, BAR, *range(20, 29), BAR, 40], [BOS, BAR, 50]] * 3
+    states = [BarState(3 + i % 5, PER_BAR) for i in range(12)]
+    together, _ = run(model, states, WARM, prompts=prompts)
+    for i, prompt in enumerate(prompts):
+        state = BarState(3 + i % 5, PER_BAR)
+        assert run(model, [state], WARM, seeds=[i], prompts=[prompt])[0] == [together[i]]
+
+
+def test_a_context_that_overflows_changes_nothing_for_the_neighbours() -> None:
+    model = tiny()
+    lengths = [12, 2, 9, 30]
+    together, endings = run(model, [BarState(n, PER_BAR) for n in lengths], WARM, context=48)
+    assert [len(row) for row in together] == [n * 10 + 1 for n in lengths]
+    assert set(endings.values()) == {Ending.DONE}
+    for i, n in enumerate(lengths):
+        assert run(model, [BarState(n, PER_BAR)], WARM, seeds=[i], context=48)[0] == [together[i]]
+
+
+def test_after_an_overflow_the_model_reads_the_head_and_the_last_bars() -> None:
+    model = tiny()
+    prompt = [BOS, BAR, *range(20, 29), BAR, *range(30, 39), BAR, *range(40, 46)]  # 28 tokens
+    options = SamplingOptions(search="greedy")
+    state = BarState(9, PER_BAR)
+    (full,), _ = run(model, [state], options, prompts=[prompt], context=28)  # over at once: budget 14
+    kept = [BOS, BAR, *range(40, 46)]
+
+    attributes, probe = [], BarState(9, PER_BAR)
+    for token in prompt:
+        probe.advance(token)
+        attributes.append(probe.attributes)
+    seen = [0, *range(21, 28)]
+    ids, places = torch.tensor([kept]), torch.tensor([[attributes[i] for i in seen]])
+    logits = model(ids, places)[0, -1].detach().numpy()
+    assert full[0] == np.where(probe.allowed(), logits, -np.inf).argmax()
+
+
+def test_the_same_seed_gives_the_same_and_another_another() -> None:
+    model = tiny()
+    first, _ = run(model, pieces(2), seeds=[7, 7])
+    assert first[0] == first[1]
+    assert run(model, pieces(1), seeds=[8])[0][0] != first[0]
+
+
+def test_more_tokens_allowed_continue_the_same_draws() -> None:
+    model = tiny()
+    short, endings = run(model, pieces(2), max_tokens=20)
+    assert endings == {0: Ending.OUT_OF_TOKENS, 1: Ending.OUT_OF_TOKENS}
+    assert [row[:20] for row in run(model, pieces(2))[0]] == short
+
+
+def test_temperature_near_and_at_zero_is_greedy() -> None:
+    model = tiny()
+    greedy, _ = run(model, pieces(1), SamplingOptions(search="greedy"))
+    for temperature in (1e-4, 0.0):
+        assert run(model, pieces(3), SamplingOptions(temperature=temperature))[0] == greedy * 3
+
+
+@pytest.mark.parametrize("size", ["tiny", "tiny-lstm"])
+def test_a_beam_of_one_is_greedy(size: str) -> None:
+    model = tiny(size)
+    greedy, _ = run(model, pieces(2), SamplingOptions(search="greedy"))
+    assert run(model, pieces(2), SamplingOptions(search="beam", beams=1))[0] == greedy
+    greedy, _ = run(model, pieces(1), SamplingOptions(search="greedy"), context=48)
+    assert run(model, pieces(1), SamplingOptions(search="beam", beams=1), context=48)[0] == greedy
+
+
+def test_a_beam_scores_what_the_network_says() -> None:
+    """The beam's caches, histories and states stay together when it reorders its sequences."""
+    model = tiny()
+    likelihoods = []
+    for options in (SamplingOptions(search="greedy"), SamplingOptions(search="beam", beams=10)):
+        (ids,), endings = run(model, [BarState(2, 5)], options)
+        assert endings == {0: Ending.DONE}
+        state, total, places = BarState(2, 5), 0.0, []
+        state.advance(BOS)
+        places.append(state.attributes)
+        for i, token in enumerate(ids):
+            inputs = torch.tensor([[BOS, *ids[:i]]]), torch.tensor([places])
+            logits = model(*inputs)[0, -1].double().masked_fill(~torch.from_numpy(state.allowed()), -torch.inf)
+            total += float(logits.log_softmax(-1)[token].detach())
+            state.advance(token)
+            places.append(state.attributes)
+        likelihoods.append(total)
+    assert likelihoods[1] > likelihoods[0]
+
+
+def test_the_grammar_has_the_last_word() -> None:
+    certain = np.full((97, 97), 1e-9)
+    certain[:, 0] = 1.0  # the network only wants PAD, which the grammar never allows
+    (ids,), _ = run(TableNetwork(certain.tolist()), pieces(1))
+    assert 0 not in ids
+    assert ids[0] == BAR
+    assert all(token >= FIRST_WORD for token in ids[1:10])
+
+
+def test_rows_that_are_done_or_have_no_tokens_end_at_once() -> None:
+    done = BarState(1, 1)
+    done.done = True
+    state = BarState(1, 2)
+    written, endings = run(tiny(), [done, state], prompts=[[], [BOS]])
+    assert written[0] == []
+    assert len(written[1]) == 4
+    assert endings == {0: Ending.DONE, 1: Ending.DONE}
+    assert run(tiny(), [BarState(1, 2)], max_tokens=0) == ([[]], {0: Ending.OUT_OF_TOKENS})
+
+
+def test_a_model_in_training_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="eval"):
+        run(tiny().train(), pieces(1))
