@@ -13,18 +13,18 @@ PYTEST_OPTIONS ?=
 .PHONY: help song test slow lint format types layers wheel samples bench clean
 
 help:
-	@echo "make song    compose $(SONG)             make test   the default test suite"
-	@echo "make lint    ruff                       make types  mypy --strict"
-	@echo "make layers  who may import whom        make wheel  dist/*.whl"
-	@echo "make slow    the slow tests             make bench  the benchmarks"
-	@echo "make samples write midi_samples/ again"
-	@echo "make format  mend what ruff can mend    make clean  remove what was built, .venv too"
+	@echo "make song     compose $(SONG)            make test    the default test suite"
+	@echo "make lint     ruff                        make types   mypy --strict"
+	@echo "make layers   who may import whom         make wheel   dist/*.whl"
+	@echo "make slow     the slow tests              make bench   tokens a note beside MidiTok"
+	@echo "make format   mend what ruff can mend     make samples write midi_samples/ again"
+	@echo "make clean    remove what was built, .venv too"
 
 # A Debian without python3-venv has no ensurepip: the pip on the machine then puts pip into the new environment.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "musegen needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
 	  $(PYTHON) -m venv --clear --without-pip $(VENV) \
 	  && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 
@@ -38,10 +38,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
-$(VENV)/.installed-samples: $(VENV)/.installed
-	$(BIN)/python scripts/make_samples.py
-
-bench: $(VENV)/.installed-dev
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@$(PIP_INSTALL) -e '.[dev,bench]'
 	@touch $@
 
@@ -77,7 +74,7 @@ samples: $(VENV)/.installed
 	$(BIN)/python scripts/make_samples.py
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/token_report.py midi_samples --miditok
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
