@@ -10,6 +10,7 @@ SONG_OPTIONS ?= --style folk --key "D major" --meter 6/8 --bars 16 --seed 7
 PYTEST_OPTIONS ?=
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help song test slow lint format types layers wheel samples bench clean
 
 help:
