@@ -6,7 +6,7 @@ controllers of silent tracks, texts, exact tempi, the end.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -155,45 +155,37 @@ def _notes(chunk: Chunk, ticks_per_beat: int) -> dict[int, Array]:
 
 
 def _with_channels(chunk: Chunk, parsed: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-    """Each track of symusic with its channel, which symusic does not say.
+    """Each track of symusic that has notes, with its channel, which symusic does not say.
 
-    It makes one track for each (channel, program), in that order, but not always for one without a whole
-    note. So the candidates are walked in the same order, and one that does not own the track's first note is
-    stepped over.
+    It makes one track for each (channel, program) that plays, in that order.
     """
-    ons = _note_ons(chunk)
-    channels = np.unique(chunk.channel[ons]).tolist()
-    if len(channels) == 1:
-        yield from ((channels[0], track) for track in parsed)
-        return
-    candidates = iter(_candidates(chunk, ons, channels))
-    for track in parsed:
-        if not len(track.notes):
-            continue
-        first = (track.program, track.notes[0].time, track.notes[0].pitch)
-        channel = next((channel for channel, begins in candidates if first in begins), None)
-        if channel is None:
-            raise FileFormatError("damaged: its notes cannot be told apart by channel")
-        yield channel, track
-
-
-def _candidates(
-    chunk: Chunk, ons: Array, channels: list[int]
-) -> Iterator[tuple[int, set[tuple[int, int, int]]]]:
-    """Each (channel, program) that begins a note: the channel and the (program, tick, pitch) of notes that end."""
-    offs = (chunk.kind == smf.NOTE_OFF) | ((chunk.kind == smf.NOTE_ON) & (chunk.data2 == 0))
-    for channel in channels:
-        last_off = np.full(128, -1)
-        ends = np.flatnonzero(offs & (chunk.channel == channel))
-        np.maximum.at(last_off, chunk.data1[ends], ends)
-        mine = np.flatnonzero(ons & (chunk.channel == channel))
-        mine = mine[last_off[chunk.data1[mine]] > mine]
+    ons = np.flatnonzero(_note_ons(chunk))
+    tracks = [track for track in parsed if len(track.notes)]
+    if sum(len(track.notes) for track in tracks) < len(ons):
+        ons = _ended(chunk)
+    players: list[int] = []
+    for channel in np.unique(chunk.channel[ons]).tolist():
         changes = np.flatnonzero(chunk.status == smf.PROGRAM | channel)
-        programs = np.append(chunk.data1[changes], 0)[np.searchsorted(changes, mine) - 1]
-        for program in np.unique(programs).tolist():
-            own = mine[programs == program]
-            begins = zip(chunk.tick[own].tolist(), chunk.data1[own].tolist(), strict=True)
-            yield channel, {(program, tick, pitch) for tick, pitch in begins}
+        programs = np.append(chunk.data1[changes], 0)  # 0 before the first: index -1 is the last
+        own = ons[chunk.channel[ons] == channel]
+        players += [channel] * len(np.unique(programs[np.searchsorted(changes, own) - 1]))
+    if len(players) != len(tracks):
+        raise FileFormatError("damaged: its notes cannot be told apart by channel")
+    return zip(players, tracks, strict=True)
+
+
+def _ended(chunk: Chunk) -> Array:
+    """The places of the note-ons that a note-off ends, the first to begin first."""
+    waiting: dict[tuple[int, int], deque[int]] = {}
+    ended = []
+    columns = (chunk.status.tolist(), chunk.data1.tolist(), chunk.data2.tolist())
+    for place, (status, pitch, velocity) in enumerate(zip(*columns, strict=True)):
+        kind, channel = status & 0xF0, status & 0x0F
+        if kind == smf.NOTE_ON and velocity:
+            waiting.setdefault((channel, pitch), deque()).append(place)
+        elif kind in {smf.NOTE_ON, smf.NOTE_OFF} and waiting.get((channel, pitch)):
+            ended.append(waiting[channel, pitch].popleft())
+    return np.array(ended, np.int64)
 
 
 def _name(chunk: Chunk) -> str:
