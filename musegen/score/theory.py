@@ -66,6 +66,12 @@ class Key:
         return Key((self.tonic_pc + semitones) % 12, self.mode, fifths)
 
 
+def key_of_pitch_class(tonic_pc: int, mode: str) -> Key:
+    """The key of this tonic with the fewest accidentals (F# major and Eb minor rather than Gb and D#)."""
+    fifths = ((tonic_pc - 9 * (mode == "minor")) * 7 + 5) % 12 - 5  # -5..6
+    return Key(tonic_pc % 12, mode, -6 if fifths == 6 and mode == "minor" else fifths)
+
+
 def parse_key(text: str) -> Key:
     """Read a key: "D major", "D", "Dm", "d minor", "F# minor", "Bb". A bare letter of either case is major.
 

@@ -22,9 +22,7 @@ def to_bytes(score: Score) -> bytes:
         FileFormatError: if something in the Score is out of MIDI's range; the text says what.
     """
     if score.ticks_per_beat > 0x7FFF:
-        raise FileFormatError(
-            f"{score.ticks_per_beat} ticks per beat do not fit a MIDI file; the most is 32767"
-        )
+        raise FileFormatError(f"{score.ticks_per_beat} ticks per beat do not fit a MIDI file; the most is 32767")
     conductor = smf.track_body(_conductor_events(score), score.end)
     bodies = [
         smf.track_body(_track_events(number, track, channel), score.end)
@@ -42,9 +40,7 @@ def channels(score: Score) -> list[int]:
     """
     own = [smf.DRUM_CHANNEL if track.is_drum else track.channel for track in score.tracks]
     choose = [
-        n
-        for n, track in enumerate(score.tracks)
-        if not track.is_drum and track.channel in {None, smf.DRUM_CHANNEL}
+        n for n, track in enumerate(score.tracks) if not track.is_drum and track.channel in {None, smf.DRUM_CHANNEL}
     ]
     free = [channel for channel in MELODIC_CHANNELS if channel not in own] or list(MELODIC_CHANNELS)
     kinds = choose if len(choose) <= len(free) else [score.tracks[n].program for n in choose]
@@ -63,16 +59,12 @@ def _conductor_events(score: Score) -> list[Event]:
 
     for tempo in score.tempos:
         if not 0 < tempo.microseconds_per_quarter < 2**24:
-            raise FileFormatError(
-                f"a tempo of {tempo.microseconds_per_quarter} microseconds a quarter does not fit"
-            )
+            raise FileFormatError(f"a tempo of {tempo.microseconds_per_quarter} microseconds a quarter does not fit")
         add(smf.TEMPO, tempo.time, tempo.microseconds_per_quarter.to_bytes(3, "big"))
     for metre in score.time_signatures:
         power = metre.denominator.bit_length() - 1
         if metre.denominator != 1 << power or not 0 < metre.numerator < 256 or power > 7:
-            raise FileFormatError(
-                f"a metre of {metre.numerator}/{metre.denominator} does not fit a MIDI file"
-            )
+            raise FileFormatError(f"a metre of {metre.numerator}/{metre.denominator} does not fit a MIDI file")
         clocks = min(255, max(1, 96 >> power))  # a click each beat of the metre's denominator
         add(smf.METRE, metre.time, bytes((metre.numerator, power, clocks, 8)))
     for key in score.key_signatures:
@@ -103,9 +95,7 @@ def _track_events(number: int, track: Track, channel: int) -> list[Event]:
     for order, (time, control, value) in enumerate(track.controls.tolist()):
         events.append((time, _CONTROLS, order, bytes((smf.CONTROL | channel, control, value))))
     for order, (time, value) in enumerate(track.bends.tolist()):
-        events.append(
-            (time, _BENDS, order, bytes((smf.BEND | channel, value + 8192 & 0x7F, value + 8192 >> 7)))
-        )
+        events.append((time, _BENDS, order, bytes((smf.BEND | channel, value + 8192 & 0x7F, value + 8192 >> 7))))
     on, off = smf.NOTE_ON | channel, smf.NOTE_OFF | channel
     for order, (start, pitch, duration, velocity) in enumerate(track.notes.tolist()):
         events.append((start, _ON, 2 * order, bytes((on, pitch, velocity))))
@@ -134,6 +124,4 @@ def _check_ranges(number: int, track: Track, channel: int) -> None:
     for what, values, low, high in ranges:
         wrong = values[(values < low) | (values > high)]
         if len(wrong):
-            raise FileFormatError(
-                f"track {number}: {what} {wrong[0]} is out of range; it goes from {low} to {high}"
-            )
+            raise FileFormatError(f"track {number}: {what} {wrong[0]} is out of range; it goes from {low} to {high}")

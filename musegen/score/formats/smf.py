@@ -98,9 +98,7 @@ def split(data: bytes) -> tuple[int, list[Chunk]]:
         start = position + 8
         position = start + int.from_bytes(data[position + 4 : start], "big")
         if position > len(data):
-            raise FileFormatError(
-                f"cut short: a chunk ends {position - len(data)} bytes past the end of the file"
-            )
+            raise FileFormatError(f"cut short: a chunk ends {position - len(data)} bytes past the end of the file")
         if kind == b"MTrk":
             chunks.append(_scan(data[start:position], start))
     if not chunks:
