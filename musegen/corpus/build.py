@@ -69,7 +69,7 @@ def prepare(row: Row, config: CleanConfig) -> Prepared:
         return Prepared(row, reason="unreadable")
     if source.mechanical_velocities:
         score = level_velocities(score)
-    reason = reason_to_drop(score, row, source, config)
+    reason = reason_to_drop(score, source, config)
     if reason is not None:
         return Prepared(row, reason=reason)
     try:
@@ -152,9 +152,7 @@ def build(
             }
             for name, source in sources.items()
         },
-        "excluded": {
-            f"{e.folder.name}:{','.join(e.splits)}": _exclusion_report(e, excluded, leaks) for e in exclude
-        },
+        "excluded": {f"{e.folder.name}:{','.join(e.splits)}": _exclusion_report(e, excluded, leaks) for e in exclude},
         "dropped": {reason: len(dropped[reason]) for reason in sorted(dropped)},
         "dropped_names": {reason: dropped[reason] for reason in sorted(dropped)},
         "leaks": {name: [match, round(share, 3)] for name, (match, share) in sorted(leaks.items())},
@@ -175,9 +173,7 @@ def _counts(pieces: Sequence[Piece]) -> dict[str, int]:
     }
 
 
-def _second_reason(
-    p: Prepared, leaks: dict[str, tuple[str, float]], outside: set[str], seen: set[int]
-) -> str | None:
+def _second_reason(p: Prepared, leaks: dict[str, tuple[str, float]], outside: set[str], seen: set[int]) -> str | None:
     """Reasons that depend on other pieces."""
     if p.row.name in leaks:
         name = leaks[p.row.name][0]
@@ -208,4 +204,3 @@ def _map(pool: Executor, function: Callable[[A], B], items: Sequence[A]) -> list
 
 def _run(function: Callable[[A], B], items: Sequence[A]) -> list[B]:
     return [function(item) for item in items]
-

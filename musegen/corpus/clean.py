@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from musegen.corpus.manifest import Row, Source
+from musegen.corpus.manifest import Source
 from musegen.score.model import Score, Track
 from musegen.score.timing import n_bars
 
@@ -49,7 +49,7 @@ def level_velocities(score: Score, velocity: int = 84) -> Score:
     return score.with_tracks(level(track) for track in score.tracks)
 
 
-def reason_to_drop(score: Score, row: Row, source: Source, config: CleanConfig) -> str | None:
+def reason_to_drop(score: Score, source: Source, config: CleanConfig) -> str | None:
     """Name the first reason to leave this piece out, or None to keep it."""
     sounding = [track for track in score.tracks if len(track.notes)]
     if not sounding:

@@ -38,8 +38,9 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One encoded piece: ids (T,), attributes (T, A), bars: indices of its Bar tokens; n_notes; source name;
-    first_bar: 0 for a whole piece, else where in it this suffix begins.
+    """One encoded piece: ids (T,), attributes (T, A), bars: indices of its Bar tokens.
+
+    `first_bar` is 0 for a whole piece; otherwise this is the end of one, from that bar on.
     """
 
     ids: Array

@@ -27,18 +27,32 @@ Scorer = Callable[[Sequences], list[Array]]
 
 
 class EncodedPiece(Protocol):
-    """What is needed of a piece: ids (T,), attributes (T, A), indices of its Bar tokens, notes, source name."""
+    """What is needed of a piece."""
 
     @property
-    def ids(self) -> Array: ...
+    def ids(self) -> Array:
+        """(T,) tokens."""
+        ...
+
     @property
-    def attributes(self) -> Array: ...
+    def attributes(self) -> Array:
+        """(T, A), what the tokenizer derives from them."""
+        ...
+
     @property
-    def bars(self) -> Array: ...
+    def bars(self) -> Array:
+        """Indices of the Bar tokens."""
+        ...
+
     @property
-    def n_notes(self) -> int: ...
+    def n_notes(self) -> int:
+        """How many notes it has."""
+        ...
+
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Where it comes from."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -144,11 +158,17 @@ def _total(rows: Sequence[tuple[float, int, int]]) -> Likelihood:
 
 
 def markdown_table(results: Mapping[str, Mapping[str, Likelihood]]) -> str:
-    """One row a model, one column a source, nats per note; a last row says how much was measured."""
+    """One row a model (or split), one column a source, nats per note; the last rows say how much was measured."""
     sources = list(next(iter(results.values())))
-    lines = [f"| model | {' | '.join(sources)} |", f"|---|{'---:|' * len(sources)}"]
-    for model, by_source in results.items():
-        lines.append(f"| {model} | {' | '.join(f'{by_source[s].nats_per_note:.3f}' for s in sources)} |")
-    measured = next(iter(results.values()))
-    lines.append(f"| pieces / notes | {' | '.join(f'{measured[s].pieces} / {measured[s].notes}' for s in sources)} |")
-    return "\n".join(lines)
+    rows = {label: [f"{by_source[s].nats_per_note:.3f}" for s in sources] for label, by_source in results.items()}
+    sizes = {
+        label: [f"{by_source[s].pieces} / {by_source[s].notes}" for s in sources]
+        for label, by_source in results.items()
+    }
+    first = next(iter(sizes.values()))
+    if all(size == first for size in sizes.values()):
+        rows["pieces / notes"] = first
+    else:
+        rows |= {f"pieces / notes of {label}": size for label, size in sizes.items()}
+    lines = [f"| | {' | '.join(sources)} |", f"|---|{'---:|' * len(sources)}"]
+    return "\n".join(lines + [f"| {label} | {' | '.join(cells)} |" for label, cells in rows.items()])

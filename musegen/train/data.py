@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -156,7 +157,7 @@ class Sampler:
         cuts = np.searchsorted(ends, ends[-1] * np.arange(1, POOL_BATCHES) / POOL_BATCHES) + 1
         cuts = np.maximum(cuts, np.arange(1, POOL_BATCHES))
         edges = [0, *np.minimum(cuts, n - POOL_BATCHES + np.arange(1, POOL_BATCHES)).tolist(), n]
-        groups = [examples[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        groups = [examples[a:b] for a, b in pairwise(edges)]
         return [groups[i] for i in rng.permutation(POOL_BATCHES)]
 
     @lru_cache(maxsize=1)  # noqa: B019  # a Sampler lives as long as its run

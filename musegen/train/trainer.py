@@ -1,6 +1,7 @@
 """The training loop, and a run's folder.
 
-A run's folder holds log.csv and state.safetensors, which is written whole or not at all: configuration, weights, averaged weights, optimizer state, step and seconds. Killed at any moment, a run goes on from the last state.
+A run's folder holds log.csv and state.safetensors, which is written whole or not at all: configuration, weights,
+averaged weights, optimizer state, step and seconds. Killed at any moment, a run goes on from the last state.
 Batches and dropout follow from (seed, step), so there is no other random state to keep.
 """
 
