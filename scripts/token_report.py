@@ -24,14 +24,11 @@ GRIDS = (4, 8, 12, 16, 24, 48)
 
 
 @click.command(help=__doc__)
-@click.argument(
-    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
-@click.option(
-    "--files", default=300, show_default=True, help="Files a folder at most, drawn with a fixed seed."
-)
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--files", default=300, show_default=True, help="Files a folder at most, drawn with a fixed seed.")
 @click.option("--miditok/--no-miditok", default=False, help="Count MidiTok's REMI tokens too.")
 def main(folders: tuple[Path, ...], files: int, miditok: bool) -> None:
+    """Read the folders and print both tables."""
     grid_rows, token_rows = [], []
     for folder in folders:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,7 @@ class AutoregressiveComposer:
             raise RequestError(f"the motif is longer than {request.bars} bars; ask for more bars")
         ids = self._tokenizer.encode(frame, ends=False)
         bars = [*self._tokenizer.bar_offsets(ids).tolist(), len(ids)]
-        return {k: ids[a + 1 : b].tolist() for k, (a, b) in enumerate(zip(bars, bars[1:], strict=False))}, steps
+        return {k: ids[a + 1 : b].tolist() for k, (a, b) in enumerate(pairwise(bars))}, steps
 
     def _finish(self, row: _Row) -> Score:
         score = self._tokenizer.decode(np.array(row.ids, np.int64))

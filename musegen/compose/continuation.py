@@ -106,7 +106,7 @@ def join(prompt: Prompt, written: Score, new_bars: int, *, only_new: bool) -> Sc
 
 def _placed(notes: Array, grid_line: int, first: int, last: int, piece: Score, written: Score) -> Array:
     """The notes from `grid_line` on, moved to tick `first` of the piece at its resolution."""
-    new = notes[notes["start"] >= grid_line].copy()
+    new: Array = notes[notes["start"] >= grid_line].copy()
     scale = piece.ticks_per_beat / written.ticks_per_beat
     starts = first + np.rint((new["start"] - grid_line) * scale).astype(np.int64)
     ends = first + np.rint((new["start"] + new["duration"] - grid_line) * scale).astype(np.int64)
@@ -147,5 +147,3 @@ def _without_clashes(fresh: dict[int, Array], piece: Score, sounding: dict[tuple
         fresh[slot]["start"][i], fresh[slot]["duration"][i] = free, end - free
         sounding[key] = end
     return {slot: notes[keep[slot]] for slot, notes in fresh.items()}
-
-

@@ -105,5 +105,10 @@ def _named(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
 
 def _title(score: Score, request: Request) -> str:
     key = timing.key_at(score, 0)
-    words = [request.style or "piece", f"in {Key.from_signature(key).name}" if key else "", f"no. {request.seed}"]
-    return " ".join(word for word in words if word).capitalize()
+    words = [
+        request.style or "piece",
+        f"in {Key.from_signature(key).name}" if key else "",
+        f"no. {request.seed}",
+    ]
+    title = " ".join(word for word in words if word)
+    return title[0].upper() + title[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -53,6 +53,10 @@ class Plan:
     until: int = 0
     in_scale: bool = False
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Plan:
+        """Itself: nothing in it changes, and states are copied often in beam search."""
+        return self
+
 
 class PlannedState:
     """A GrammarState that follows a Plan; decoding sees no difference."""
@@ -75,9 +79,7 @@ class PlannedState:
 
     def copy(self) -> PlannedState:
         """An independent state at the same place."""
-        other = copy(self)
-        other.state, other._due = self.state.copy(), self._due.copy()
-        return other
+        return deepcopy(self)
 
     def allowed(self) -> BoolRow:
         """(V,) of bool: the ids that may follow."""

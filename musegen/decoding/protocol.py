@@ -22,8 +22,9 @@ FloatArray = npt.NDArray[np.float64]
 class State(Protocol):
     """Where one row stands in its grammar."""
 
-    done: bool
-    """Whether the piece is complete."""
+    @property
+    def done(self) -> bool:
+        """Whether the piece is complete."""
 
     @property
     def attributes(self) -> Sequence[int] | IntArray:

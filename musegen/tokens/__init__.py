@@ -1,8 +1,8 @@
 """Tokens: Score <-> ids, the grammar of the ids, and what the model is told beside them."""
 
-from musegen.tokens.grammar import Constraints, Grammar, GrammarState
+from musegen.tokens.grammar import Grammar, GrammarState
 from musegen.tokens.remi import Controls, Remi, density_of
-from musegen.tokens.state import ATTRIBUTES
+from musegen.tokens.state import ATTRIBUTES, Constraints
 from musegen.tokens.vocabulary import STEPS_PER_QUARTER, STYLES, VOCABULARY
 
 TOKENIZERS = {"remi": Remi}

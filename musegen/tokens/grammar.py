@@ -12,9 +12,9 @@ onset ends, so that a melody or a line of chords needs no Position at all; Add p
 
 `Grammar.allowed` holds only ids after which the piece can still be ended, whatever is chosen later: bars as many as
 asked for, positions inside the metre, every onset after the one before, no note twice or on top of itself, no note
-across the end (or across the end of a span to fill), and a note that sounds in the last bar. Musical rules that hold for whole
-pieces (which pitches, how many at once) are `Constraints` of the same machine, since only then can no choice lead
-into a dead end.
+across the end (or across the end of a span to fill), and a note that sounds in the last bar. Musical rules that
+hold for whole pieces (which pitches, how many at once) are `Constraints` of the same machine, since only then can no
+choice lead into a dead end.
 
 A mask is made row by row, by slices of the table's blocks on a few integers: for up to sixteen rows that costs less
 than the same machine written over whole batches (docs/decisions.md).

@@ -8,7 +8,7 @@ classes of six per cent and, like metre and key, to the bar line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,14 @@ TICKS_PER_STEP = 20
 """Scores made from tokens have 480 ticks a quarter."""
 
 GRID_NOTE = np.dtype(
-    [("track", "<i4"), ("bar", "<i4"), ("onset", "<i8"), ("pitch", "<i2"), ("duration", "<i2"), ("velocity", "<i2")]
+    [
+        ("track", "<i4"),
+        ("bar", "<i4"),
+        ("onset", "<i8"),
+        ("pitch", "<i2"),
+        ("duration", "<i2"),
+        ("velocity", "<i2"),
+    ]
 )
 """A note on the grid: onset in steps from the start of the piece, duration and velocity as vocabulary values."""
 
@@ -81,7 +88,7 @@ def to_grid(score: Score, bars: int | None = None) -> Grid:
     Raises:
         RequestError: for a metre outside the vocabulary, or more than 16 tracks with notes.
     """
-    n_bars = max(1, timing.n_bars(score)) if bars is None else bars
+    n_bars = max(1, timing.n_bars(_without_releases(score))) if bars is None else bars
     lines = timing.bar_starts(score, n_bars)
     metres = np.array([_metre(score, int(tick), bar) for bar, tick in enumerate(lines[:-1])], np.int64)
     tempi = np.array([_tempo(score, int(tick)) for tick in lines[:-1]], np.int64)
@@ -101,6 +108,17 @@ def to_grid(score: Score, bars: int | None = None) -> Grid:
         np.concatenate(notes) if notes else frame.notes,
         _chords(score, place),
     )
+
+
+def _without_releases(score: Score) -> Score:
+    """The score with percussion as strokes of one tick, so that no bar is counted for a release."""
+
+    def strokes(track: Track) -> Track:
+        notes = track.notes.copy()
+        notes["duration"] = 1
+        return replace(track, notes=notes)
+
+    return score.with_tracks(strokes(track) if track.is_drum else track for track in score.tracks)
 
 
 def to_score(grid: Grid) -> Score:
@@ -184,7 +202,8 @@ def _until_next_onset(onsets: IntArray, end: int) -> IntArray:
     distinct = np.unique(onsets)
     last = min(STEPS_PER_QUARTER, end - int(distinct[-1]))
     gaps = np.minimum(np.append(np.diff(distinct), last), DURATIONS[-1])
-    return _AT_MOST[gaps][np.searchsorted(distinct, onsets)]
+    values: IntArray = _AT_MOST[gaps][np.searchsorted(distinct, onsets)]
+    return values
 
 
 def _metre(score: Score, tick: int, bar: int) -> int:

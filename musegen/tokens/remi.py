@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from musegen.errors import RequestError
 from musegen.score.model import Score
-from musegen.tokens.grammar import Constraints, Grammar
+from musegen.tokens.grammar import Grammar
 from musegen.tokens.grid import GRID_NOTE, Grid, to_grid, to_score
-from musegen.tokens.state import ATTRIBUTES, DEFAULT_DURATION, DEFAULT_VELOCITY
+from musegen.tokens.state import ATTRIBUTES, DEFAULT_DURATION, DEFAULT_VELOCITY, Constraints
 from musegen.tokens.trace import bar_offsets, trace
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
@@ -130,7 +130,7 @@ class Remi:
         return to_score(Grid(read.programs, read.metres, said["Tempo"], said["Key"], notes, chords))
 
     def quantize(self, score: Score) -> Score:
-        """What is left of a score on the grid: `decode(encode(score)) == quantize(score)`."""
+        """What is left of a score on the grid; decoding what was encoded gives just this."""
         return to_score(to_grid(score))
 
     def attributes(self, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int16]:
@@ -160,9 +160,9 @@ class Remi:
             moved[VOCABULARY.id("Key", value)] = VOCABULARY.id("Key", KEYS.index((shifted, mode)))
         chord, bass = VOCABULARY.blocks["Chord"], VOCABULARY.blocks["Bass"]
         per_root = (chord.size - 1) // 12
-        moved[chord.start + 1 : chord.stop] = chord.start + 1 + (
-            np.arange(chord.size - 1) + per_root * semitones
-        ) % (chord.size - 1)
+        moved[chord.start + 1 : chord.stop] = (
+            chord.start + 1 + (np.arange(chord.size - 1) + per_root * semitones) % (chord.size - 1)
+        )
         moved[bass.slice] = bass.start + (np.arange(12) + semitones) % 12
         return moved
 

@@ -10,22 +10,24 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
     DURATIONS,
-    KEYS,
     MAX_BAR_STEPS,
-    MAX_BARS_LEFT,
     MAX_TRACKS,
     METRES,
     STEPS_PER_QUARTER,
     VELOCITY_CLASS,
     VOCABULARY,
 )
+
+S = TypeVar("S", bound="State")
 
 BoolRow = npt.NDArray[np.bool_]
 
@@ -81,6 +83,10 @@ class Constraints:
     changes: bool = False
     chords: bool = False
     masks: bool = False
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Constraints:
+        """Itself: nothing in it changes, and states are copied often in beam search."""
+        return self
 
 
 @dataclass
@@ -146,7 +152,7 @@ class State:
         self.masked: list[_Masked] = []
         self.filled = -1  # how many of them are begun; -1 before FILL
 
-    def copy(self) -> State:
+    def copy(self) -> Self:
         """An independent state at the same place."""
         return copy.deepcopy(self)
 
@@ -300,4 +306,3 @@ class State:
         self.modifier, self.position, self.frame = 0, -1, NOTES
         self.track_open, self.note_in_bar = False, True
         self.n_notes += 1
-

@@ -32,7 +32,25 @@ MAX_BARS_LEFT = 64
 """Bar_64 says that 64 or more bars are left."""
 
 DURATIONS: tuple[int, ...] = tuple(
-    sorted({*range(1, 49), 54, 56, 60, 64, 66, 72, 78, 80, 84, 88, 90, 96, *range(108, 193, 12), *range(216, 385, 24)})
+    sorted(
+        {
+            *range(1, 49),
+            54,
+            56,
+            60,
+            64,
+            66,
+            72,
+            78,
+            80,
+            84,
+            88,
+            90,
+            96,
+            *range(108, 193, 12),
+            *range(216, 385, 24),
+        }
+    )
 )
 """Durations in steps: each one to two quarters, then the written values and their dots up to two long bars."""
 
@@ -47,8 +65,33 @@ TEMPI: tuple[int, ...] = tuple(round(20 * 2 ** (k / 12)) for k in range(49))
 """Quarters a minute, 20 to 320 in steps of six per cent."""
 
 STYLES: tuple[str, ...] = (
-    *("folk", "chorale", "hymn", "song", "piano", "quartet", "chamber", "choir", "guitar", "orchestra", "organ"),
-    *("dance", "jig", "reel", "hornpipe", "waltz", "march", "polka", "mazurka", "pop", "rock", "jazz", "funk"),
+    *(
+        "folk",
+        "chorale",
+        "hymn",
+        "song",
+        "piano",
+        "quartet",
+        "chamber",
+        "choir",
+        "guitar",
+        "orchestra",
+        "organ",
+    ),
+    *(
+        "dance",
+        "jig",
+        "reel",
+        "hornpipe",
+        "waltz",
+        "march",
+        "polka",
+        "mazurka",
+        "pop",
+        "rock",
+        "jazz",
+        "funk",
+    ),
     *("latin", "blues", "game", "user-1", "user-2", "user-3", "user-4", "user-5", "user-6"),
 )
 """The last six are for fine-tuning."""
@@ -176,7 +219,7 @@ def _label(name: str, value: int) -> str:
     if name == "Metre":
         return "{}/{}".format(*METRES[value])
     if name == "Key":
-        return "{}{:+d}".format(KEYS[value][1], KEYS[value][0])
+        return f"{KEYS[value][1]}{KEYS[value][0]:+d}"
     if name == "Chord" and value != NO_CHORD:
         root, quality = divmod(value - 1, len(QUALITIES))
         return f"{PITCH_CLASSES[root]}{QUALITIES[quality]}"

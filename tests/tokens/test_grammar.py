@@ -102,7 +102,12 @@ def test_a_single_pitch_never_leads_into_a_dead_end() -> None:
 def test_nothing_is_said_that_has_not_changed() -> None:
     state = Grammar(Constraints(bars=2)).start()
     word = VOCABULARY.id
-    for token in ("BOS", ("Metre", VOCABULARY.names.index("Metre_4/4") - word("Metre")), ("Instrument", 0), ("Bar", 1)):
+    for token in (
+        "BOS",
+        ("Metre", VOCABULARY.names.index("Metre_4/4") - word("Metre")),
+        ("Instrument", 0),
+        ("Bar", 1),
+    ):
         state.advance(word(*token) if isinstance(token, tuple) else word(token))
     mask = state.allowed()
     assert not mask[VOCABULARY.names.index("Duration_24")], "a quarter is what a track begins with"

@@ -12,7 +12,9 @@ def test_symbols_come_back(symbol: str) -> None:
     assert word is not None and chord_symbol(*word) == symbol
 
 
-@pytest.mark.parametrize(("written", "meant"), [("B:maj", "B"), ("D:min7", "Dm7"), ("A-", "Am"), ("C/C", "C"), ("N.C.", "N")])
+@pytest.mark.parametrize(
+    ("written", "meant"), [("B:maj", "B"), ("D:min7", "Dm7"), ("A-", "Am"), ("C/C", "C"), ("N.C.", "N")]
+)
 def test_other_spellings(written: str, meant: str) -> None:
     assert parse_chord(written) == parse_chord(meant)
 
