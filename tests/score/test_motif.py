@@ -68,9 +68,7 @@ words = st.lists(
 
 @given(words)
 def test_time_adds_up_and_every_pitch_is_kept(pairs: list[tuple[list[int], str]]) -> None:
-    text = " ".join(
-        "+".join(map(pitch_name, pitches)) + ":" + q if pitches else "r:" + q for pitches, q in pairs
-    )
+    text = " ".join("+".join(map(pitch_name, pitches)) + ":" + q if pitches else "r:" + q for pitches, q in pairs)
     if not any(pitches for pitches, _ in pairs):
         with pytest.raises(RequestError):
             parse_motif(text)
