@@ -54,9 +54,9 @@ def tracks(draw: st.DrawFn, *, ticks: int, channel: int | None, is_drum: bool, m
         is_drum=is_drum,
         name=draw(TEXT),
         channel=channel,
-        controls=draw(st.lists(st.tuples(time, value, value), max_size=4)),  # type: ignore[arg-type]  # made an array
-        bends=draw(st.lists(st.tuples(time, st.integers(-8192, 8191)), max_size=3)),  # type: ignore[arg-type]  # so too
-        program_changes=draw(st.lists(st.tuples(time, value), max_size=2)),  # type: ignore[arg-type]  # so too
+        controls=draw(st.lists(st.tuples(time, value, value), max_size=4)),
+        bends=draw(st.lists(st.tuples(time, st.integers(-8192, 8191)), max_size=3)),
+        program_changes=draw(st.lists(st.tuples(time, value), max_size=2)),
         lyrics=draw(texts(TEXT, time)),
         texts=draw(texts(TEXT, time)),
     )

@@ -30,7 +30,7 @@ def write_bytes(data: bytes, path: Path | str, *, force: bool = False) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o666 & ~_UMASK)  # a temporary file is private otherwise
+            temporary.chmod(0o666 & ~_UMASK)  # a temporary file is private otherwise
             file.write(data)
             file.flush()
             os.fsync(handle)

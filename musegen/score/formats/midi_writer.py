@@ -59,7 +59,8 @@ def _conductor_events(score: Score) -> list[Event]:
 
     for tempo in score.tempos:
         if not 0 < tempo.microseconds_per_quarter < 2**24:
-            raise FileFormatError(f"a tempo of {tempo.microseconds_per_quarter} microseconds a quarter does not fit")
+            said = f"{tempo.microseconds_per_quarter} microseconds a quarter"
+            raise FileFormatError(f"a tempo of {said} does not fit a MIDI file")
         add(smf.TEMPO, tempo.time, tempo.microseconds_per_quarter.to_bytes(3, "big"))
     for metre in score.time_signatures:
         power = metre.denominator.bit_length() - 1

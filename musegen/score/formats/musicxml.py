@@ -73,6 +73,7 @@ def _frame(score: Score, *, whole: bool) -> Iterator[tuple[Fraction, Any]]:
 def _sounding(score: Score, track: Track) -> Iterator[tuple[Fraction, Any]]:
     """(offset, element) of the instrument and the notes; a lyric goes to the first note that begins with it."""
     from music21 import duration, instrument, note  # as above
+    from music21 import pitch as pitches
 
     player: Any = instrument.UnpitchedPercussion() if track.is_drum else None
     if player is None:
@@ -84,7 +85,8 @@ def _sounding(score: Score, track: Track) -> Iterator[tuple[Fraction, Any]]:
     lyrics = {lyric.time: lyric.text for lyric in reversed(track.lyrics)}
     for start, pitch, ticks, velocity in track.notes.tolist():
         length = duration.Duration(quarterLength=Fraction(ticks, score.ticks_per_beat))
-        element = note.Note(pitch, duration=length)
+        # By name: Note(0) is not pitch 0, and Note(5) has no octave.
+        element = note.Note(pitches.Pitch(midi=pitch), duration=length)
         element.volume.velocity = velocity
         if start in lyrics:
             element.lyric = lyrics.pop(start)

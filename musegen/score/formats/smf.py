@@ -207,16 +207,19 @@ def join(ticks_per_beat: int, chunks: Iterable[bytes]) -> bytes:
 
 
 def track_body(events: list[tuple[int, int, int, bytes]], end: int) -> bytes:
-    """The body of a track chunk of (tick, rank, order, message) events, sorted so, closed at tick `end`.
+    """The body of a track chunk of (tick, rank, order, message) events, which are sorted so.
+
+    It closes at tick `end`, or with the last event if that is later.
 
     Raises:
         FileFormatError: if two events stand too far apart for the format.
     """
     parts: list[bytes] = []
     now = 0
-    for tick, _, _, message in [*sorted(events), (end, 0, 0, meta(END_OF_TRACK, b""))]:
+    for tick, _, _, message in sorted(events):
         parts += (_variable(tick - now), message)
         now = tick
+    parts += (_variable(max(0, end - now)), meta(END_OF_TRACK, b""))
     return b"".join(parts)
 
 

@@ -1,0 +1,311 @@
+"""Scores through MIDI bytes and back."""
+
+import contextlib
+import io
+from dataclasses import replace
+from random import Random
+
+import mido
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musegen.errors import FileFormatError
+from musegen.score.formats import midi, smf
+from musegen.score.formats.midi_writer import channels
+from musegen.score.model import (
+    BEND_DTYPE,
+    CONTROL_DTYPE,
+    NOTE_DTYPE,
+    PROGRAM_DTYPE,
+    Chord,
+    KeySignature,
+    Score,
+    Tempo,
+    Text,
+    TimeSignature,
+    Track,
+    frozen,
+)
+from tests.strategies import scores
+
+
+def no_warning(text: str) -> None:
+    pytest.fail(f"warned: {text}")
+
+
+def read(data: bytes) -> Score:
+    return midi.from_bytes(data, no_warning)
+
+
+def of_messages(*tracks: list[mido.Message | mido.MetaMessage], midi_format: int = 1) -> bytes:
+    """The bytes that mido writes; times are waits."""
+    file = mido.MidiFile(type=midi_format, ticks_per_beat=480)
+    file.tracks.extend(mido.MidiTrack(track) for track in tracks)
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def on(pitch: int, wait: int = 0, channel: int = 0, velocity: int = 64) -> mido.Message:
+    return mido.Message("note_on", note=pitch, time=wait, channel=channel, velocity=velocity)
+
+
+def off(pitch: int, wait: int = 0, channel: int = 0) -> mido.Message:
+    return mido.Message("note_off", note=pitch, time=wait, channel=channel)
+
+
+def program(number: int, wait: int = 0, channel: int = 0) -> mido.Message:
+    return mido.Message("program_change", program=number, time=wait, channel=channel)
+
+
+def one_note(**fields: int) -> Track:
+    values = {"start": 0, "pitch": 60, "duration": 480, "velocity": 64, **fields}
+    return Track(frozen([tuple(values[name] for name in ("start", "pitch", "duration", "velocity"))], NOTE_DTYPE))
+
+
+# ---- there and back ------------------------------------------------------------------------------------------
+
+
+@given(scores())
+def test_every_score_is_read_as_it_was_written(score: Score) -> None:
+    assert read(midi.to_bytes(score)) == score
+
+
+@given(scores(max_tracks=2, max_notes=6))
+def test_mido_reads_what_we_write(score: Score) -> None:
+    file = mido.MidiFile(file=io.BytesIO(midi.to_bytes(score)), charset="utf-8")
+    assert file.type == 1
+    assert len(file.tracks) == len(score.tracks) + 1
+    assert all(sum(message.time for message in track) == score.end for track in file.tracks)
+    ons = [m for track in file.tracks for m in track if m.type == "note_on"]
+    assert len(ons) == score.n_notes
+    sounding: set[tuple[int, int]] = set()
+    for track in file.tracks:
+        for message in track:
+            if message.type == "note_off":
+                sounding.discard((message.channel, message.note))
+    assert not sounding
+
+
+def test_everything_a_file_holds_is_read() -> None:
+    conductor = [
+        mido.MetaMessage("track_name", name="A song"),
+        mido.MetaMessage("set_tempo", tempo=483_871),
+        mido.MetaMessage("time_signature", numerator=6, denominator=8),
+        mido.MetaMessage("key_signature", key="F#m"),
+        mido.MetaMessage("text", text="chord: Bm"),
+        mido.MetaMessage("text", text="free"),
+        mido.MetaMessage("marker", text="Verse", time=480),
+        mido.MetaMessage("set_tempo", tempo=600_001, time=5),
+    ]
+    voice = [
+        mido.MetaMessage("track_name", name="Voice"),
+        program(52, channel=4),
+        mido.Message("control_change", control=64, value=127, channel=4),
+        mido.Message("pitchwheel", pitch=-8192, channel=4),
+        mido.MetaMessage("lyrics", text="la"),
+        on(60, channel=4),
+        program(53, 100, channel=4),
+        mido.MetaMessage("text", text="here"),
+        off(60, 380, channel=4),
+        mido.MetaMessage("end_of_track", time=1000),
+    ]
+    score = read(of_messages(conductor, voice))
+    assert score == Score(
+        480,
+        (
+            Track(
+                frozen([(0, 60, 480, 64)], NOTE_DTYPE),
+                program=52,
+                name="Voice",
+                channel=4,
+                controls=frozen([(0, 64, 127)], CONTROL_DTYPE),
+                bends=frozen([(0, -8192)], BEND_DTYPE),
+                program_changes=frozen([(100, 53)], PROGRAM_DTYPE),
+                lyrics=(Text(0, "la"),),
+                texts=(Text(100, "here"),),
+            ),
+        ),
+        tempos=(Tempo(0, 483_871), Tempo(485, 600_001)),
+        time_signatures=(TimeSignature(0, 6, 8),),
+        key_signatures=(KeySignature(0, 3, "minor"),),
+        chords=(Chord(0, "Bm"),),
+        markers=(Text(480, "Verse"),),
+        texts=(Text(0, "free"),),
+        title="A song",
+        end=1480,
+    )
+
+
+# ---- the rules of reading ------------------------------------------------------------------------------------
+
+
+def test_a_chunk_gives_a_track_for_each_channel() -> None:
+    mixed = [
+        program(5, channel=3), program(5, channel=1), on(60, channel=3), on(61, channel=1), on(36, channel=9),
+        off(61, 10, channel=1), off(60, 10, channel=3), off(36, channel=9), program(6, channel=3),
+        mido.MetaMessage("lyrics", text="la"), on(62, channel=3), off(62, 5, channel=3),
+    ]  # fmt: skip
+    score = read(of_messages([mido.MetaMessage("track_name", name="All"), *mixed], midi_format=0))
+    assert [(t.channel, t.program, t.is_drum, t.name) for t in score.tracks] == [
+        (1, 5, False, "All"), (3, 5, False, "All"), (9, 0, True, "All"),
+    ]  # fmt: skip
+    assert score.tracks[1].notes.tolist() == [(0, 60, 20, 64), (20, 62, 5, 64)]
+    assert score.tracks[1].program_changes.tolist() == [(20, 6)]
+    assert score.tracks[0].lyrics == (Text(20, "la"),)
+    assert score.title == "All"
+
+
+@given(st.randoms(use_true_random=False))
+def test_notes_pair_first_in_first_out_by_channel(random: Random) -> None:
+    waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    expected, messages, tick, ons = [], [], 0, 0
+    for _ in range(random.randint(1, 40)):
+        wait = random.choice([0, 0, 1, 300])
+        tick += wait
+        channel, pitch, kind = random.choice([0, 1, 9]), random.randint(60, 61), random.random()
+        if kind < 0.45:
+            velocity = random.randint(1, 127)
+            messages.append(on(pitch, wait, channel, velocity))
+            waiting.setdefault((channel, pitch), []).append((tick, velocity))
+            ons += 1
+        elif kind < 0.85:
+            messages.append(off(pitch, wait, channel) if kind < 0.65 else on(pitch, wait, channel, 0))
+            if waiting.get((channel, pitch)):
+                start, velocity = waiting[channel, pitch].pop(0)
+                expected.append((channel, start, pitch, tick - start, velocity))
+        else:
+            messages.append(program(random.randint(0, 2), wait, channel))
+    said: list[str] = []
+    score = midi.from_bytes(of_messages(messages), said.append)
+    found = [(track.channel, *note) for track in score.tracks for note in track.notes.tolist()]
+    assert sorted(found) == sorted(expected)
+    unended = ons - len(expected)
+    assert said == ([f"not kept: {unended} x note without an end"] if unended else [])
+
+
+def test_the_program_is_the_first_change_before_a_note() -> None:
+    late = read(of_messages([program(7, 10), on(60, 5), off(60, 5)])).tracks[0]
+    assert (late.program, late.program_changes.tolist()) == (7, [(10, 7)])
+    after = read(of_messages([on(60), off(60, 5), program(7)])).tracks[0]
+    assert (after.program, after.program_changes.tolist()) == (0, [(5, 7)])
+
+
+def test_lyrics_of_a_conductor_become_a_track() -> None:
+    score = read(of_messages([mido.MetaMessage("lyrics", text="la", time=7)], [on(60), off(60, 5)]))
+    assert score.tracks[0] == Track(lyrics=(Text(7, "la"),))
+    assert read(midi.to_bytes(score)) == score
+
+
+def test_chunks_that_play_nothing_stay() -> None:
+    words = [mido.MetaMessage("track_name", name="Words"), mido.MetaMessage("text", text="@KMIDI")]
+    score = read(of_messages([], words, []))
+    assert score.tracks == (Track(name="Words", texts=(Text(0, "@KMIDI"),)), Track())
+    assert read(midi.to_bytes(score)) == score
+
+
+def test_what_several_chunks_say_alike_is_said_once() -> None:
+    said = [mido.MetaMessage("key_signature", key="D"), mido.MetaMessage("set_tempo", tempo=400_000)]
+    score = read(of_messages(said, [*said, on(60), off(60, 5)]))
+    assert score.key_signatures == (KeySignature(0, 2, "major"),)
+    assert score.tempos == (Tempo(0, 400_000),)
+
+
+def test_controllers_of_one_tick_keep_their_order() -> None:
+    numbers = [(101, 0), (100, 0), (6, 12), (64, 127), (64, 0)]
+    score = read(of_messages([mido.Message("control_change", control=n, value=v) for n, v in numbers]))
+    assert score.tracks[0].controls.tolist() == [(0, number, value) for number, value in numbers]
+    assert read(midi.to_bytes(score)) == score
+
+
+def test_texts_are_utf_8_or_latin_1() -> None:
+    body = smf.meta(smf.MARKER, "Übung ♯".encode()) + b"\0" + smf.meta(smf.MARKER, "Übung".encode("latin-1"))
+    score = read(smf.join(480, [b"\0" + body + b"\0\xff\x2f\0"]))
+    assert score.markers == (Text(0, "Übung ♯"), Text(0, "Übung"))
+
+
+def test_what_is_not_kept_is_named_and_counted() -> None:
+    odd = [
+        mido.Message("aftertouch", value=3), mido.Message("polytouch", note=1), mido.Message("sysex", data=(1, 2)),
+        mido.MetaMessage("copyright", text="me"), mido.MetaMessage("track_name", name="a"),
+        mido.MetaMessage("track_name", name="b"), mido.UnknownMetaMessage(0x60, data=(1,)), on(60),
+        mido.UnknownMetaMessage(0x51, data=(0, 0, 0)), mido.UnknownMetaMessage(0x58, data=(0, 2, 24, 8)),
+        mido.UnknownMetaMessage(0x59, data=(9, 0)),
+    ]  # fmt: skip
+    said: list[str] = []
+    score = midi.from_bytes(of_messages(odd), said.append)
+    counted = (
+        "2 x aftertouch, 1 x copyright notice, 1 x impossible key, 1 x impossible metre, 1 x impossible tempo, "
+        "1 x note without an end, 1 x second track name, 1 x sysex message, 1 x unknown meta event"
+    )
+    assert said == [f"not kept: {counted}"]
+    assert (score.title, score.tempos, score.time_signatures, score.key_signatures) == ("a", (), (), ())
+
+
+@given(st.binary(max_size=40))
+def test_no_other_error_escapes(body: bytes) -> None:
+    said: list[str] = []
+    with contextlib.suppress(FileFormatError):
+        midi.from_bytes(smf.join(96, [body]), said.append)
+    assert len(said) <= 1
+
+
+# ---- writing -------------------------------------------------------------------------------------------------
+
+
+def test_notes_end_before_others_begin_and_the_bytes_are_these() -> None:
+    track = Track(frozen([(0, 60, 10, 64), (10, 60, 5, 65)], NOTE_DTYPE), channel=2, program=3)
+    expected = smf.join(
+        96, [b"\x0f\xff\x2f\0", b"\0\xc2\x03\0\x92\x3c\x40\x0a\x82\x3c\x40\0\x92\x3c\x41\x05\x82\x3c\x40\0\xff\x2f\0"]
+    )
+    assert midi.to_bytes(Score(96, (track,))) == expected
+
+
+def test_melodic_tracks_go_round_fifteen_channels() -> None:
+    tracks = [Track(program=n) for n in range(14)] + [Track(is_drum=True), Track(channel=5, program=99)]
+    assert channels(Score(480, tuple(tracks))) == [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 9, 5]
+
+
+def test_more_tracks_share_a_channel_by_program() -> None:
+    tracks = [Track(program=n % 4) for n in range(20)]
+    assert channels(Score(480, tuple(tracks))) == [0, 1, 2, 3] * 5
+    many = channels(Score(480, tuple(Track(program=n) for n in range(31))))
+    assert many[:15] == many[15:30]
+    assert 9 not in many
+    full = tuple(Track(channel=n) for n in range(16) if n != 9)
+    assert channels(Score(480, (*full, Track(program=7)))) == [n for n in range(16) if n != 9] + [0]
+
+
+def test_a_melodic_track_does_not_stay_on_the_drums_channel() -> None:
+    assert channels(Score(480, (Track(channel=9), Track(is_drum=True, channel=3)))) == [0, 9]
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        (Score(40_000), "40000 ticks per beat do not fit"),
+        (Score(tracks=(one_note(pitch=128),)), "track 1: pitch 128 is out of range; it goes from 0 to 127"),
+        (Score(tracks=(one_note(velocity=0),)), "track 1: velocity 0 is out of range; it goes from 1 to 127"),
+        (Score(tracks=(Track(), one_note(start=-1))), "track 2: time -1 is out of range"),
+        (Score(tracks=(one_note(duration=-1),)), "track 1: duration -1"),
+        (Score(tracks=(Track(program=128),)), "track 1: program 128"),
+        (Score(tracks=(Track(channel=16),)), "track 1: channel 16"),
+        (Score(tracks=(Track(bends=np.array([(0, 9000)], BEND_DTYPE)),)), "track 1: pitch bend 9000"),
+        (Score(tracks=(Track(controls=np.array([(0, 200, 0)], CONTROL_DTYPE)),)), "controller number 200"),
+        (Score(tracks=(Track(lyrics=(Text(-5, "la"),)),)), "track 1: time -5"),
+        (Score(markers=(Text(-5, "la"),)), "something stands at tick -5"),
+        (Score(tempos=(Tempo(0, 2**24),)), "a tempo of 16777216 microseconds a quarter does not fit"),
+        (Score(time_signatures=(TimeSignature(0, 5, 7),)), "a metre of 5/7 does not fit"),
+        (Score(key_signatures=(KeySignature(0, 8, "major"),)), "a key of 8 fifths major does not fit"),
+    ],
+)
+def test_what_does_not_fit_a_file_is_refused(score: Score, said: str) -> None:
+    with pytest.raises(FileFormatError, match=said):
+        midi.to_bytes(score)
+
+
+def test_events_past_the_end_move_it() -> None:
+    score = Score(480, (replace(one_note(), lyrics=(Text(2000, "la"),), channel=0),))
+    assert read(midi.to_bytes(score)).end == 2000
