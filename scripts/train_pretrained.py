@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -99,9 +98,8 @@ def main() -> int:
             from musegen.train.ship import ship
 
             machine = f"{platform.machine()} CPU, {options.threads} thread{'s' * (options.threads > 1)}"
-            command = shlex.join(["python", *sys.argv])
             test = load_split(options.shards, "test", vocabulary)
-            print(ship(run, options.to / f"{options.name}.safetensors", info, valid, test, machine, command))
+            print(ship(run, options.to / f"{options.name}.safetensors", info, valid, test, machine))
     except MusegenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,17 +7,18 @@ the index of held-out fingerprints, so both passes run in worker processes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from musegen.corpus.clean import CleanConfig, level_velocities, reason_to_drop
 from musegen.corpus.encode import encode, suffixes
 from musegen.corpus.fingerprint import Fingerprint, exact_key, fingerprint, index_of
-from musegen.corpus.manifest import SPLITS, Row, find_source, read_manifest
+from musegen.corpus.manifest import SPLITS, Row, Source, find_source, read_manifest
 from musegen.corpus.shards import Piece, save_shards
 from musegen.errors import MusegenError
 from musegen.score.formats import read
@@ -25,6 +26,9 @@ from musegen.tokens import Remi
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+_CHUNK = 64
+"""Rows sent to a worker process at once."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class BuildConfig:
     """Containment of n-grams from which on two pieces count as one. Measured on bach_m21 against jsb: different
     chorales share under .05, the same one .5 and more; what lies between are mostly settings that share phrases."""
     workers: int = 2
+    """Processes; the shards do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +123,8 @@ def build(
     sources = {folder.name: find_source(folder) for folder in folders}
     rows = [row for folder in folders for row in read_manifest(folder)]
     held_out = [row for e in exclude for row in read_manifest(e.folder) if row.split in e.splits]
-    with ProcessPoolExecutor(config.workers) as pool:
-        prepared = _map(pool, partial(prepare, config=config.clean), rows)
-        grams = _map(pool, read_fingerprint, held_out)
+    prepared = _map(partial(prepare, config=config.clean), rows, config.workers)
+    grams = _map(read_fingerprint, held_out, config.workers)
     excluded = [(row.name, g) for row, g in zip(held_out, grams, strict=True)]
     leaks = near_held_out(prepared, excluded, config.same_piece)
 
@@ -143,15 +147,7 @@ def build(
         "tokenizer": Remi.name,
         "vocabulary": Remi().vocabulary.fingerprint,
         "attribute_sizes": list(Remi().attribute_sizes),
-        "sources": {
-            name: {
-                "style": source.style,
-                "licence": source.licence,
-                "credit": source.credit,
-                "counts": {split: _counts([p for p in splits[split] if p.source == name]) for split in SPLITS},
-            }
-            for name, source in sources.items()
-        },
+        "sources": {name: _source_info(name, source, splits) for name, source in sources.items()},
         "excluded": {f"{e.folder.name}:{','.join(e.splits)}": _exclusion_report(e, excluded, leaks) for e in exclude},
         "dropped": {reason: len(dropped[reason]) for reason in sorted(dropped)},
         "dropped_names": {reason: dropped[reason] for reason in sorted(dropped)},
@@ -160,6 +156,16 @@ def build(
     }
     save_shards(output, splits, len(Remi().attribute_sizes), info)
     return info
+
+
+def _source_info(name: str, source: Source, splits: Mapping[str, Sequence[Piece]]) -> dict[str, Any]:
+    """What a model card has to say of a source."""
+    return {
+        "style": source.style,
+        "licence": source.licence,
+        "credit": source.credit,
+        "counts": {split: _counts([p for p in splits[split] if p.source == name]) for split in SPLITS},
+    }
 
 
 def _counts(pieces: Sequence[Piece]) -> dict[str, int]:
@@ -193,13 +199,13 @@ def _exclusion_report(
     return {"pieces": len(own), "met_in_train": len(met), "train_pieces_dropped": sum(met.values())}
 
 
-def _map(pool: Executor, function: Callable[[A], B], items: Sequence[A]) -> list[B]:
-    """Like map in worker processes, in chunks; results in order."""
-    size = 64
-    futures: list[Future[list[B]]] = [
-        pool.submit(_run, function, items[i : i + size]) for i in range(0, len(items), size)
-    ]
-    return [result for future in futures for result in future.result()]
+def _map(function: Callable[[A], B], items: Sequence[A], workers: int) -> list[B]:
+    """Like map, in `workers` processes where there are more than one; results in order."""
+    if workers <= 1:
+        return [function(item) for item in items]
+    chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return [result for results in pool.map(partial(_run, function), chunks) for result in results]
 
 
 def _run(function: Callable[[A], B], items: Sequence[A]) -> list[B]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from musegen import checkpoint
 from musegen.corpus.shards import Split
 from musegen.evaluate.likelihood import Likelihood, evaluate, markdown_table
+from musegen.models import PRESETS, ModelConfig
+from musegen.train.config import TrainConfig
 from musegen.train.objective import scorer
 from musegen.train.trainer import Run, averaged
 
@@ -66,13 +71,33 @@ def facts(run: Run, info: Mapping[str, Any], held_out: Mapping[str, Mapping[str,
     }
 
 
+def command(name: str, run: Run) -> str:
+    """The command that trains and ships such a model again."""
+    base = "lstm" if run.model.config.architecture == "rnn" else "small"
+    words = ["python", "scripts/train_pretrained.py", "shards", "--run", f"runs/{name}", "--name", name]
+    config = run.config
+    words += ["--preset", base, "--seed", str(config.seed)]
+    if config.budget_steps:
+        words += ["--steps", str(config.budget_steps)]
+    else:
+        words += ["--budget", f"{config.budget_seconds / 60:g}m"]
+    plain = {**ModelConfig.from_dict({**run.model.config.to_dict(), **PRESETS[base], "dropout": 0.1}).to_dict()}
+    for key, value in run.model.config.to_dict().items():
+        if value != plain[key]:
+            words += ["--model-option", f"{key}={json.dumps(value)}"]
+    default = replace(TrainConfig(budget_steps=1), context=config.context).to_dict()
+    for key, value in config.to_dict().items():
+        if value != default[key] and key not in ("budget_steps", "budget_seconds", "seed"):
+            words += ["--train-option", f"{key}={json.dumps(value)}"]
+    return shlex.join(words)
+
+
 def model_card(
     name: str,
     run: Run,
     info: Mapping[str, Any],
     held_out: Mapping[str, Mapping[str, Likelihood]],
     machine: str,
-    command: str,
 ) -> str:
     """The card as Markdown."""
     config, card = run.model.config, facts(run, info, held_out)
@@ -100,12 +125,12 @@ def model_card(
         data="\n".join(rows),
         excluded=", ".join(excluded) or "nothing was asked for",
         likelihood=markdown_table(held_out),
-        command=command,
+        command=command(name, run),
         configuration=", ".join(f"{key}={value}" for key, value in run.config.to_dict().items()),
     )
 
 
-def ship(run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Split, machine: str, command: str) -> str:
+def ship(run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Split, machine: str) -> str:
     """Write the weights to `path` and the card beside it; returns the held-out table."""
     with averaged(run) as model:
         score = scorer(model)
@@ -114,6 +139,6 @@ def ship(run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Spli
             "test": evaluate(score, test, run.config.context),
         }
         checkpoint.save(path, model, facts(run, info, held_out))
-    card = model_card(path.stem, run, info, held_out, machine, command)
+    card = model_card(path.stem, run, info, held_out, machine)
     path.with_suffix(".md").write_text(card, encoding="utf-8")
     return markdown_table(held_out)
