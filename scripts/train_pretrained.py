@@ -24,6 +24,7 @@ from musegen.errors import MusegenError, RequestError
 from musegen.models import PRESETS, preset
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig, parse_seconds
+from musegen.train.ship import ship
 from musegen.train.trainer import STATE_FILE, Run, load_state, start, train
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "musegen" / "pretrained"
@@ -95,8 +96,6 @@ def main() -> int:
                 report=lambda line: print(line, flush=True),
             )
         if options.name:
-            from musegen.train.ship import ship
-
             machine = f"{platform.machine()} CPU, {options.threads} thread{'s' * (options.threads > 1)}"
             test = load_split(options.shards, "test", vocabulary)
             print(ship(run, options.to / f"{options.name}.safetensors", info, valid, test, machine))
