@@ -123,9 +123,7 @@ def _read_part(line: str) -> Part:
 
 
 def _with_bars(part: Part, bars: tuple[str, ...]) -> Part:
-    return Part(
-        part.name, part.instrument, part.bars + bars, part.velocity, part.pedal, part.lyrics, part.bends
-    )
+    return Part(part.name, part.instrument, part.bars + bars, part.velocity, part.pedal, part.lyrics, part.bends)
 
 
 def bar_lines(sample: Sample) -> list[int]:
@@ -151,9 +149,7 @@ def plain_text(sample: Sample, part: Part) -> str:
             else:
                 words.append((_spell_drums(sound) if part.instrument == "drums" else sound, quarters))
         whole = Fraction(lines[count + 1] - lines[count], TICKS)
-        assert sum_of_bar == whole, (
-            f"{sample.name}, {part.name}, bar {count + 1}: {sum_of_bar} quarters, not {whole}"
-        )
+        assert sum_of_bar == whole, f"{sample.name}, {part.name}, bar {count + 1}: {sum_of_bar} quarters, not {whole}"
     return " ".join(f"{sound}:{length}" for sound, length in words)
 
 
@@ -185,9 +181,7 @@ def _marker(lines: list[int], marker: str) -> Text:
 
 
 def _build_track(sample: Sample, part: Part) -> Track:
-    notes = accented(
-        parse_motif(plain_text(sample, part), TICKS, velocity=part.velocity).notes, bar_lines(sample)
-    )
+    notes = accented(parse_motif(plain_text(sample, part), TICKS, velocity=part.velocity).notes, bar_lines(sample))
     program, is_drum = parse_instrument(part.instrument)
     starts = sorted({int(start) for start in notes["start"]})
     assert not part.lyrics or len(part.lyrics) == len(starts), f"{sample.name}: {len(starts)} notes to sing"

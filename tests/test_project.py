@@ -23,9 +23,7 @@ def requirements(text: str) -> set[str]:
 
 
 def test_import_is_light() -> None:
-    code = (
-        "import musegen, sys; print([m for m in ('torch', 'music21', 'click', 'numpy') if m in sys.modules])"
-    )
+    code = "import musegen, sys; print([m for m in ('torch', 'music21', 'click', 'numpy') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 
@@ -61,9 +59,7 @@ def test_files_and_functions_are_small(path: Path) -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [
-        path for path in SOURCES if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) is None
-    ]
+    silent = [path for path in SOURCES if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) is None]
     assert silent == []
 
 

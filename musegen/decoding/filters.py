@@ -72,9 +72,7 @@ class SamplingOptions:
         if self.search not in get_args(Search):
             raise RequestError(f"unknown search {self.search!r}: use one of {', '.join(get_args(Search))}")
         if self.search == "beam" and self.temperature == 0:
-            raise RequestError(
-                "beam search compares probabilities: set a temperature above 0, or use greedy search"
-            )
+            raise RequestError("beam search compares probabilities: set a temperature above 0, or use greedy search")
 
 
 def mask(logits: Tensor, allowed: Tensor) -> Tensor:

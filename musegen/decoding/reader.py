@@ -44,9 +44,7 @@ def window(bars: BoolArray, budget: int) -> IntArray:
     head = int(starts[0]) if len(starts) else 0
     first = len(bars) - (budget - head)
     if first >= len(bars):
-        raise RequestError(
-            f"the piece's head takes {head} tokens of {budget}: use fewer instruments or controls"
-        )
+        raise RequestError(f"the piece's head takes {head} tokens of {budget}: use fewer instruments or controls")
     whole = starts[starts >= first]
     first = int(whole[0]) if len(whole) else first
     return np.concatenate((np.arange(head), np.arange(max(first, head), len(bars))))

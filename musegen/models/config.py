@@ -57,9 +57,7 @@ class ModelConfig:
         if any(size < 1 for size in self.attribute_sizes):
             raise ModelError(f"attribute_sizes {self.attribute_sizes}: each must be at least 1")
         if self.d_model % WIDTH_MULTIPLE or self.d_ff % WIDTH_MULTIPLE:
-            raise ModelError(
-                f"d_model {self.d_model} and d_ff {self.d_ff} must be multiples of {WIDTH_MULTIPLE}"
-            )
+            raise ModelError(f"d_model {self.d_model} and d_ff {self.d_ff} must be multiples of {WIDTH_MULTIPLE}")
         if self.d_model % self.n_head or self.d_head % 2:
             raise ModelError(f"d_model {self.d_model} must split into {self.n_head} heads of an even width")
         if self.n_head % self.n_kv_head:

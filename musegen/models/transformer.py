@@ -59,19 +59,13 @@ class Attention(nn.Module):
         values = heads[:, :, self.n_head + self.n_kv_head :]
         rotated = rotate(heads[:, :, : self.n_head + self.n_kv_head], *rotary).to(values.dtype)
         queries, keys = rotated[:, :, : self.n_head], rotated[:, :, self.n_head :]
-        mixed = (
-            self.attend(queries, keys, values)
-            if step is None
-            else self.attend_cached(queries, keys, values, step)
-        )
+        mixed = self.attend(queries, keys, values) if step is None else self.attend_cached(queries, keys, values, step)
         return self.out(mixed)  # type: ignore[no-any-return]
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """(B, T, H, D) and twice (B, T, K, D) -> (B, T, C), each token seeing itself and those before it."""
         q, k, v = (t.transpose(1, 2) for t in (queries, keys, values))
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, is_causal=True, enable_gqa=True
-        )  # (B, H, T, D)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)  # (B, H, T, D)
         return mixed.transpose(1, 2).flatten(2)
 
     def attend_cached(self, queries: Tensor, keys: Tensor, values: Tensor, step: CacheStep) -> Tensor:

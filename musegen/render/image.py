@@ -188,9 +188,7 @@ def _draw_rows(draw: ImageDraw.ImageDraw, layout: Layout, system: System) -> Non
         elif pitch % 12 == 5:
             draw.line((layout.left - 18, bottom, layout.left - 4, bottom), fill=_C_LINE)
         elif pitch % 12 == 7:
-            draw.text(
-                (layout.left - 22, middle), pitch_name(pitch), fill=_FAINT_INK, font=_SMALL, anchor="rm"
-            )
+            draw.text((layout.left - 22, middle), pitch_name(pitch), fill=_FAINT_INK, font=_SMALL, anchor="rm")
     if layout.roll_height:
         bottom = system.top + layout.roll_height - 1
         draw.rectangle((layout.left - 18, system.top, layout.left - 4, bottom), outline=_C_LINE)
@@ -253,9 +251,7 @@ def _draw_notes(draw: ImageDraw.ImageDraw, layout: Layout, system: System, score
         seen = (notes["start"] < system.end) & (notes["start"] + notes["duration"] > system.start)
         if track.is_drum:
             seen = (notes["start"] < system.end) & (notes["start"] >= system.start)
-        drawn += [
-            (int(notes["start"][row]), index, int(notes["pitch"][row]), int(row)) for row in seen.nonzero()[0]
-        ]
+        drawn += [(int(notes["start"][row]), index, int(notes["pitch"][row]), int(row)) for row in seen.nonzero()[0]]
     for start, index, pitch, row in sorted(drawn):
         note = score.tracks[index].notes[row]
         fill = note_colour(index, int(note["velocity"]))

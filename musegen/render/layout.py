@@ -88,9 +88,7 @@ class Layout:
         return system.top + self.roll_height + gap + self.drums.index(pitch) * DRUM_ROW_HEIGHT
 
 
-def plan(
-    score: Score, *, top: int, width: int, bars: tuple[int, int] | None, bars_per_row: int | None
-) -> Layout:
+def plan(score: Score, *, top: int, width: int, bars: tuple[int, int] | None, bars_per_row: int | None) -> Layout:
     """Lay `score` out on a page `width` pixels wide, the first system's head at `top`.
 
     Args:
@@ -144,9 +142,7 @@ def _check_height(*, total: int, shown: int, top: int) -> None:
     """Refuse what is hopelessly long before its bar lines are reckoned: a damaged file may claim years."""
     at_most = (MAX_HEIGHT - top) // (SYSTEM_HEAD + SYSTEM_GAP) * shown
     if total > at_most:
-        raise RequestError(
-            f"the piece has {total} bars, too many for a picture: choose at most {at_most} of them"
-        )
+        raise RequestError(f"the piece has {total} bars, too many for a picture: choose at most {at_most} of them")
 
 
 def _lanes_height(roll: int, n_drums: int) -> int:

@@ -69,7 +69,5 @@ def _ticks(quarters: str, ticks_per_beat: int) -> int:
     if ticks <= 0:
         raise RequestError("the length must be more than 0")
     if ticks.denominator != 1:
-        raise RequestError(
-            f"{quarters} of a quarter falls between two ticks ({ticks_per_beat} to the quarter)"
-        )
+        raise RequestError(f"{quarters} of a quarter falls between two ticks ({ticks_per_beat} to the quarter)")
     return int(ticks)

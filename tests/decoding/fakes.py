@@ -118,7 +118,7 @@ def tiny(size: str = "tiny", seed: int = 5) -> Model:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
-                parameter *= 6
+                parameter.mul_(6)
     return model
 
 

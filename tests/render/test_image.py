@@ -69,9 +69,7 @@ def test_two_tracks_in_unison_are_both_seen() -> None:
 
 
 def test_drums_have_a_lane_of_their_own_and_are_struck_not_held() -> None:
-    score = Score(
-        tracks=(track((0, 60, 1920, 127)), track((480, 36, 1440, 127), (0, 42, 10, 127), drums=True))
-    )
+    score = Score(tracks=(track((0, 60, 1920, 127)), track((480, 36, 1440, 127), (0, 42, 10, 127), drums=True)))
     image = piano_roll(score)
     layout = laid_out(score, image)
     assert layout.drums == (42, 36)
@@ -150,9 +148,7 @@ def test_300_bars_fit_a_page_and_more_is_refused_with_what_would_fit() -> None:
     ("bars", "width", "bars_per_row"),
     [((0, 5), 1600, None), ((2, 2), 1600, None), ((-1, 2), 1600, None), (None, 10, None), (None, 1600, 0)],
 )
-def test_what_is_out_of_range_is_refused(
-    bars: tuple[int, int] | None, width: int, bars_per_row: int | None
-) -> None:
+def test_what_is_out_of_range_is_refused(bars: tuple[int, int] | None, width: int, bars_per_row: int | None) -> None:
     with pytest.raises(RequestError):
         piano_roll(Score(end=4 * 1920), bars=bars, width=width, bars_per_row=bars_per_row)
 
@@ -169,9 +165,7 @@ def test_the_same_score_gives_the_same_bytes() -> None:
 
 def test_the_title_and_the_legend_take_room_of_their_own() -> None:
     plain_height = piano_roll(Score(tracks=(track((0, 60, 480, 90)),))).height
-    tracks = tuple(
-        track((0, 60, 480, 90), name=f"A rather long name of a track, number {i}") for i in range(20)
-    )
+    tracks = tuple(track((0, 60, 480, 90), name=f"A rather long name of a track, number {i}") for i in range(20))
     assert piano_roll(Score(tracks=tracks, title="Title")).height > plain_height + 60
 
 

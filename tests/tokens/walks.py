@@ -18,7 +18,8 @@ def random_walk(
     """
     state = Grammar(constraints).start()
     weights = rng.random(len(VOCABULARY.blocks)) ** 4 + 1e-6
-    ids, attributes = [], []
+    ids: list[int] = []
+    attributes: list[tuple[int, ...]] = []
     while not state.done:
         allowed = np.flatnonzero(state.allowed())
         assert len(allowed), f"dead end after {[VOCABULARY.names[i] for i in ids[-12:]]}"

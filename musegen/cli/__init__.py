@@ -1,0 +1,106 @@
+"""The `musegen` command: a lazy group, so that `--help` loads nothing heavy, and one place where errors become exits.
+
+Exit codes: 0 done; 2 a wrong call or unusable input, in one line; 1 anything else; 130 and 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from musegen import __version__
+from musegen.errors import MusegenError, MusegenWarning
+
+COMMANDS = {
+    "batch": "Many songs into a folder; stopped at any moment, it goes on.",
+    "compose": "A new piece, from a seed or from a motif.",
+    "continue": "Keep a piece and write on.",
+    "info": "What a file holds, and how it was made.",
+    "models": "What models there are.",
+    "render": "A picture of a piece.",
+    "tokenize": "A piece as the tokens that models read.",
+}
+"""Each command and its line in `musegen --help`; it lives in the module of its name (continue in continue_)."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """The names, without importing anything."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # likewise
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"musegen.cli.{cmd_name}{'_' * (cmd_name == 'continue')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
+        """The list of commands from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of paths.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="musegen")
+@click.pass_context
+def group(ctx: click.Context, quiet: bool, as_json: bool, debug: bool) -> None:
+    """Write music as MIDI: compose, continue, and export songs in batches, on a plain CPU and without a network."""
+    ctx.obj = {"quiet": quiet, "json": as_json, "debug": debug}
+    warnings.showwarning = _silent if quiet else _show_warning  # type: ignore[assignment]  # fewer arguments named
+    warnings.simplefilter("always", MusegenWarning)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command and exit."""
+    signal.signal(signal.SIGTERM, _terminated)
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = group.main(arguments, prog_name="musegen", standalone_mode=False)
+    except click.UsageError as error:
+        where = f" (see musegen {error.ctx.info_name} --help)" if error.ctx and error.ctx.parent else ""
+        _fail(2, " ".join(error.format_message().split()) + where, debug=debug)
+    except click.ClickException as error:
+        _fail(2, error.format_message(), debug=debug)
+    except MusegenError as error:
+        _fail(2, str(error), debug=debug)
+    except (KeyboardInterrupt, click.Abort):
+        _fail(130, "interrupted", debug=False)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  # the last line of defence: no traceback reaches a user
+        _fail(1, f"{type(error).__name__}: {error}; this is a defect of musegen, --debug shows where", debug=debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(code: int, text: str, *, debug: bool) -> NoReturn:
+    if debug:
+        raise  # noqa: PLE0704  # called while the error is being handled
+    click.echo(f"musegen: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+def _terminated(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a handler's signature
+    raise SystemExit(128 + signum)  # what is half written is removed on the way out
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    click.echo(f"musegen: {message}", err=True)
+
+
+def _silent(message: Warning | str, *_: object) -> None:
+    """What --quiet shows of a warning."""

@@ -1,0 +1,36 @@
+"""The command `musegen compose`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from musegen.cli import options as opt
+
+
+@click.command("compose")
+@click.option("--bars", type=click.IntRange(1, 256), default=16, show_default=True, help="How many bars, exactly.")
+@opt.options(opt.FRAME, opt.MUSIC, opt.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
+def command(**values: Any) -> None:
+    """Write a new piece, from nothing but a seed, or from a motif.
+
+    \b
+    musegen compose --style folk --key "D major" --meter 6/8 --seed 7 -o jig.mid
+    musegen compose --motif "D4:1 F#4:1/2 A4:1/2 D5:2" --bars 8 -n 4 -o songs/
+    """
+    samples = values["num_samples"]
+    checked = opt.request_of(values, 0)
+    seed = opt.drawn_seed(values["seed"], samples)
+    to_stdout = values["output"] == "-" and samples == 1
+    name = f"{values['style'] or 'piece'}-{seed}"
+    paths: list[Path | None] = [None] if to_stdout else [
+        *opt.targets(values["output"], name, samples, force=values["force"])
+    ]  # fmt: skip
+    requests = [
+        replace(checked, seed=seed + i, made_with=opt.command_line("compose", [], values, seed + i))
+        for i in range(samples)
+    ]
+    opt.compose_and_write(values["model"], values["threads"], requests, paths, force=values["force"])

@@ -1,0 +1,41 @@
+"""The command `musegen continue`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from musegen.cli import options as opt
+
+
+@click.command("continue")
+@click.argument("file")
+@click.option("--bars", type=click.IntRange(1, 256), default=8, show_default=True, help="How many bars more, exactly.")
+@click.option("--from-bar", type=click.IntRange(2), help="Write on from this bar; what follows it is left out.")
+@click.option("--only-new", is_flag=True, help="Write the new bars alone.")
+@click.option("--key", help="The key that --scale strict keeps to, where the file says none.")
+@opt.options(opt.MUSIC, opt.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
+def command(file: str, **values: Any) -> None:
+    """Keep FILE as it is and write on, in its metre and on its tracks.
+
+    \b
+    musegen continue tune.mid --bars 8 -o longer.mid
+    musegen continue tune.mid --from-bar 5 --only-new --seed 3 -o other_end.mid
+    """
+    from musegen.score.formats import read
+
+    samples = values["num_samples"]
+    checked = opt.request_of(values, 0, prompt=read(file), from_bar=values["from_bar"], only_new=values["only_new"])
+    seed = opt.drawn_seed(values["seed"], samples)
+    to_stdout = values["output"] == "-" and samples == 1
+    paths: list[Path | None] = [None] if to_stdout else [
+        *opt.targets(values["output"], f"{Path(file).stem}-continued-{seed}", samples, force=values["force"])
+    ]  # fmt: skip
+    requests = [
+        replace(checked, seed=seed + i, made_with=opt.command_line("continue", [Path(file).name], values, seed + i))
+        for i in range(samples)
+    ]
+    opt.compose_and_write(values["model"], values["threads"], requests, paths, force=values["force"])

@@ -1,0 +1,275 @@
+"""What commands share: options, how their values become a Request, and how results are named, written and told."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from musegen.errors import FileFormatError, RequestError
+
+if TYPE_CHECKING:
+    from musegen.compose import Composer, Request
+    from musegen.score.model import Score
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_SEED = 2**31 - 1
+
+OUTPUT = (
+    click.option("-o", "--output", type=str, help="Where to; the suffix chooses the format (.mid, .png), - is stdout."),
+    click.option("--force", is_flag=True, help="Write over what exists."),
+)
+SAMPLES = (
+    click.option("-n", "--num-samples", type=click.IntRange(1, 10_000), default=1, show_default=True,
+                 help="How many; sample i has seed + i."),
+    click.option("--seed", type=click.IntRange(0, MAX_SEED), help="What decides every draw [default: drawn and told]."),
+)  # fmt: skip
+MODEL = (
+    click.option("-m", "--model", default="transformer", show_default=True, help="A name or a .safetensors file."),
+    click.option("--device", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True,
+                 help="Where it runs; this version runs on the CPU."),
+    click.option("--threads", type=click.IntRange(1, 256), help="Threads to compute with."),
+)  # fmt: skip
+FRAME = (
+    click.option("--motif", help='Notes to begin with: "D4:1 F#4:1/2 r:1/2" (pitch:quarters), or a MIDI file.'),
+    click.option("--key", help='The key, such as "D major" or "F# minor".'),
+    click.option("--meter", help="The metre, such as 6/8."),
+    click.option("--tempo", type=click.FloatRange(20, 320), help="Quarters a minute."),
+    click.option("--instrument", multiple=True, help="A General MIDI name or number, or drums; repeatable."),
+)
+MUSIC = (
+    click.option("--style", help="What kind of piece: folk, chorale, hymn (models show NAME lists them)."),
+    click.option("--scale", type=click.Choice(["free", "strict"]), default="free", show_default=True,
+                 help="strict: every pitch lies in the key."),
+    click.option("--range", "pitch_range", help="Lowest and highest pitch, such as C3-C6."),
+    click.option("--polyphony", type=click.IntRange(1, 64), help="Most notes at once."),
+    click.option("--density", type=click.IntRange(1, 10), help="How busy, 1 to 10."),
+)  # fmt: skip
+SAMPLING = (
+    click.option("--temperature", type=click.FloatRange(0, 10), default=0.95, show_default=True,
+                 help="Below 1 surer, above 1 bolder."),
+    click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, help="The k likeliest; 0 is off."),
+    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.97, show_default=True,
+                 help="The likeliest up to this probability; 1 is off."),
+    click.option("--min-p", type=click.FloatRange(0, 1), default=0.02, show_default=True,
+                 help="At least this share of the likeliest; 0 is off."),
+    click.option("--typical-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+                 help="The most typical up to this probability; 1 is off."),
+    click.option("--repetition-penalty", type=click.FloatRange(1, 10), default=1.0, show_default=True,
+                 help="Above 1 rarer repeats; 1 is off."),
+    click.option("--search", type=click.Choice(["sample", "greedy", "beam"]), default="sample", show_default=True,
+                 help="How tokens are chosen."),
+    click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
+)  # fmt: skip
+
+SAMPLING_NAMES = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams")
+NOT_IN_A_PIECE = ("output", "force", "num_samples", "device", "threads", "seed")
+"""Options that do not change what piece N is."""
+
+
+def options(*groups: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """Add groups of options to a command."""
+
+    def add(function: F) -> F:
+        for option in reversed([option for group in groups for option in group]):
+            function = option(function)
+        return function
+
+    return add
+
+
+def request_of(values: Mapping[str, Any], seed: int, **more: Any) -> Request:
+    """The Request that options (by their parameter names) ask for.
+
+    Raises:
+        RequestError: for a value that cannot be read or is out of range.
+    """
+    from musegen.compose import Request
+    from musegen.decoding.filters import SamplingOptions
+    from musegen.score.instruments import parse_instrument
+    from musegen.score.theory import parse_key, parse_meter
+
+    wishes: dict[str, Any] = {name: values[name] for name in ("style", "bars", "tempo", "polyphony", "density")
+                              if values.get(name) is not None}  # fmt: skip
+    wishes["scale"] = values.get("scale") or "free"
+    if values.get("key"):
+        wishes["key"] = parse_key(values["key"])
+    if values.get("meter"):
+        wishes["meter"] = parse_meter(values["meter"])
+    if values.get("pitch_range"):
+        wishes["pitch_range"] = parse_range(values["pitch_range"])
+    if values.get("instrument"):
+        wishes["instruments"] = tuple(parse_instrument(text) for text in values["instrument"])
+    if values.get("motif"):
+        wishes["motif"] = motif_of(values["motif"])
+    sampling = {name: values[name] for name in SAMPLING_NAMES if values.get(name) is not None}
+    return Request(seed=seed, sampling=SamplingOptions(**sampling), **wishes, **more)
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """(lowest, highest) of "C3-C6"."""
+    from musegen.score.theory import parse_pitch
+
+    low, dash, high = text.strip().partition("-")
+    if not dash or not high:
+        raise RequestError(f"cannot read the range {text!r}; write lowest-highest, such as C3-C6")
+    return parse_pitch(low.strip()), parse_pitch(high.strip())
+
+
+def motif_of(text: str) -> Score:
+    """The motif of a text such as "D4:1 E4:1/2", or of a file."""
+    from musegen.score.formats import FORMATS, read
+    from musegen.score.model import Score, Track
+    from musegen.score.motif import parse_motif
+
+    if Path(text).suffix.lower() in FORMATS:
+        return read(text)
+    motif = parse_motif(text)
+    return Score(480, (Track(motif.notes),), end=motif.length)
+
+
+def command_line(name: str, arguments: Sequence[str], values: Mapping[str, Any], seed: int) -> str:
+    """The command that makes a piece again: the options given that bear on it, and its seed."""
+    given = {key: value for key, value in values.items() if key not in NOT_IN_A_PIECE and _given(key)}
+    return command_words(name, arguments, given, seed)
+
+
+def command_words(name: str, arguments: Sequence[str], values: Mapping[str, Any], seed: int) -> str:
+    """A command line out of option values."""
+    words = ["musegen", name, *arguments]
+    for key, value in values.items():
+        flag = "--" + {"pitch_range": "range", "num_samples": "num-samples"}.get(key, key).replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, tuple):
+            words += [word for item in value for word in (flag, str(item))]
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
+    return shlex.join([*words, "--seed", str(seed)])
+
+
+def _given(name: str) -> bool:
+    context = click.get_current_context()
+    return context.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def drawn_seed(seed: int | None, samples: int) -> int:
+    """The seed given, or one drawn and told."""
+    if seed is None:
+        seed = secrets.randbelow(MAX_SEED - samples)
+        say(f"seed {seed}")
+    return seed
+
+
+def say(text: str) -> None:
+    """A line on stderr, unless --quiet."""
+    if not click.get_current_context().obj["quiet"]:
+        click.echo(text, err=True)
+
+
+def targets(output: str | None, name: str, samples: int, *, force: bool) -> list[Path]:
+    """Where each sample goes; checked before anything is composed.
+
+    Raises:
+        FileFormatError: for an unknown suffix, or a file that exists and not `force`.
+    """
+    from musegen.score.formats import FORMATS
+
+    path = Path(output or f"{name}.mid")
+    folder = samples > 1 and not path.suffix
+    first = path / f"{name}.mid" if folder else path
+    if first.suffix.lower() not in (*FORMATS, ".png"):
+        raise FileFormatError(f"{path}: the suffix must be one of {', '.join((*FORMATS, '.png'))}")
+    paths = [first] if samples == 1 else [
+        first.with_name(f"{first.stem}-{i:03d}{first.suffix}") for i in range(1, samples + 1)
+    ]  # fmt: skip
+    for target in paths:
+        if target.exists() and not force:
+            raise FileFormatError(f"{target}: exists already; choose another name or say --force")
+    return paths
+
+
+def compose_and_write(
+    model: str, threads: int | None, requests: Sequence[Request], paths: Sequence[Path | None], *, force: bool
+) -> None:
+    """Compose, write each piece as it ends and tell what was written; a path of None is stdout."""
+    from musegen.compose import Piece, load
+
+    began = time.monotonic()
+    composer = load(_model(model), threads=threads)
+    written: dict[int, Score] = {}
+    with _bar(sum(request.bars for request in requests)) as advance:
+        for event in composer.stream(requests):
+            if isinstance(event, Piece):
+                write_piece(event.score, paths[event.index], force=force)
+                written[event.index] = event.score
+            else:
+                advance()
+    report(composer, requests, paths, written, time.monotonic() - began)
+
+
+def _model(text: str) -> str | Path:
+    return Path(text) if text.endswith(".safetensors") else text
+
+
+def write_piece(score: Score, path: Path | None, *, force: bool) -> None:
+    """Write one piece in the format of the path's suffix."""
+    from musegen.score.formats import to_bytes, write
+
+    if path is None:
+        sys.stdout.buffer.write(to_bytes(score))
+    elif path.suffix.lower() == ".png":
+        from musegen.render.image import write_png
+
+        write_png(score, path, force=force)
+    else:
+        write(score, path, force=force)
+
+
+def report(
+    composer: Composer,
+    requests: Sequence[Request],
+    paths: Sequence[Path | None],
+    written: Mapping[int, Score],
+    seconds: float,
+) -> None:
+    """Paths (or, with --json, one object) on stdout and a summary on stderr."""
+    from musegen.score.timing import n_bars
+
+    pieces = [
+        {"file": None if path is None else str(path), "seed": request.seed,
+         "bars": n_bars(written[i]), "notes": written[i].n_notes}
+        for i, (path, request) in enumerate(zip(paths, requests, strict=True))
+    ]  # fmt: skip
+    if click.get_current_context().obj["json"]:
+        record = {"model": composer.name, "checksum": composer.checksum, "seconds": round(seconds, 2), "pieces": pieces}
+        click.echo(json.dumps(record), err=None in paths)
+    elif None not in paths:
+        for piece in pieces:
+            click.echo(piece["file"])
+    notes = sum(score.n_notes for score in written.values())
+    bars = sum(n_bars(score) for score in written.values())
+    say(f"{len(pieces)} piece{'s' * (len(pieces) > 1)}, {bars} bars, {notes} notes in {seconds:.1f} s")
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar of so many steps, on a terminal and unless --quiet."""
+    if click.get_current_context().obj["quiet"] or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("bars", total=total)
+        yield lambda: progress.advance(task)
