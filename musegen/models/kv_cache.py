@@ -63,15 +63,10 @@ class KVCache:
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order (one may be named more than once)."""
-        rows = rows.to(self.keys.device)
+        on_device = rows.to(self.keys.device)
         used = self.length
-        for name in ("keys", "values"):
-            old: Tensor = getattr(self, name)
-            kept = old[:, rows, :used]
-            same_batch = len(rows) == self.batch
-            new = old if same_batch else old.new_zeros((old.shape[0], len(rows), *old.shape[2:]))
-            new[:, :, :used] = kept
-            setattr(self, name, new)
+        self.keys = _select(self.keys, on_device, used)
+        self.values = _select(self.values, on_device, used)
         self.lengths = self.lengths[rows.cpu()]
 
     def insert(self, row: int, source: KVCache) -> None:
@@ -87,6 +82,15 @@ class KVCache:
             self.lengths.zero_()
         else:
             self.lengths[rows.cpu()] = 0
+
+
+def _select(store: Tensor, rows: Tensor, used: int) -> Tensor:
+    """The rows of (n_layer, B, capacity, K, D), copying only the used length; in place if B stays."""
+    kept = store[:, rows, :used]
+    is_same_batch = len(rows) == store.shape[1]
+    target = store if is_same_batch else store.new_zeros((store.shape[0], len(rows), *store.shape[2:]))
+    target[:, :, :used] = kept
+    return target
 
 
 class CacheStep:

@@ -64,8 +64,11 @@ class Attention(nn.Module):
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """(B, T, H, D) and twice (B, T, K, D) -> (B, T, C), each token seeing itself and those before it."""
+        group = self.n_head // self.n_kv_head
         q, k, v = (t.transpose(1, 2) for t in (queries, keys, values))
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)  # (B, H, T, D)
+        if group > 1:  # (B, K, T, D) -> (B, H, T, D), a view with one key/value head; enable_gqa needs torch 2.5
+            k, v = (t.unsqueeze(2).expand(-1, -1, group, -1, -1).flatten(1, 2) for t in (k, v))
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, D)
         return mixed.transpose(1, 2).flatten(2)
 
     def attend_cached(self, queries: Tensor, keys: Tensor, values: Tensor, step: CacheStep) -> Tensor:
