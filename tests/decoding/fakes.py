@@ -141,7 +141,7 @@ def run(
         for token in prompt:
             state.advance(token)
             attributes.append(tuple(state.attributes))
-        inputs.append((np.array(prompt), np.array(attributes, np.int64).reshape(len(prompt), -1)))
+        inputs.append((np.array(prompt), np.array(attributes, np.int64).reshape(len(prompt), len(state.attributes))))
     written: list[list[int]] = [[] for _ in states]
     endings: dict[int, Ending] = {}
     vocab = len(states[0].allowed())

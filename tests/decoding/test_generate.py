@@ -13,7 +13,8 @@ BARS, PER_BAR = 6, 9  # 61 tokens with EOS
 WARM = SamplingOptions(temperature=1.3, top_p=0.98, repetition_penalty=1.1)
 
 
-@pytest.fixture(params=[1, 2])
+# Two threads beside a busy neighbour take minutes.
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.slow)])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)

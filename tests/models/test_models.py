@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from musegen.errors import ModelError
+from musegen.models import PRESETS, Model, ModelConfig, build, preset
+
+VOCAB, SIZES = 50, (6, 4)
+CONFIGS = {
+    "transformer": preset("tiny", VOCAB, SIZES),
+    "grouped": preset("tiny", VOCAB, SIZES, n_head=4, n_kv_head=2),
+    "all heads": preset("tiny", VOCAB, SIZES, n_kv_head=2),
+    "no attributes": preset("tiny", VOCAB, ()),
+    "rnn": preset("tiny-lstm", VOCAB, SIZES),
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def model(request: pytest.FixtureRequest) -> Model:
+    torch.manual_seed(1)
+    network = build(CONFIGS[request.param]).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(5)  # so that differences show
+    return network
+
+
+def inputs(model: Model, n_rows: int, n_tokens: int, seed: int = 2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(VOCAB, (n_rows, n_tokens), generator=generator)
+    sizes = model.config.attribute_sizes
+    columns = [torch.randint(size, (n_rows, n_tokens), generator=generator) for size in sizes]
+    return ids, torch.stack(columns, -1) if columns else torch.zeros(n_rows, n_tokens, 0, dtype=torch.int64)
+
+
+def test_no_logit_sees_a_later_token(model: Model) -> None:
+    n_tokens, place = 12, 5
+    seen: list[Tensor] = []
+    model.embedding.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    logits = model(*inputs(model, 2, n_tokens))
+    (gradient,) = torch.autograd.grad(logits[:, place].square().sum(), seen[0])  # (B, T, C)
+    reach = gradient.abs().sum(dim=(0, 2))
+    assert (reach[: place + 1] > 0).all()
+    assert (reach[place + 1 :] == 0).all()
+
+
+def test_rows_do_not_see_each_other(model: Model) -> None:
+    ids, attributes = inputs(model, 3, 10)
+    logits = model(ids, attributes)
+    for row in range(3):
+        assert torch.allclose(model(ids[row : row + 1], attributes[row : row + 1])[0], logits[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [[1] * 70, [70], [7, 1, 30, 1, 1, 25, 5]])
+@torch.inference_mode()
+def test_cached_is_uncached(model: Model, pieces: list[int]) -> None:
+    ids, attributes = inputs(model, 3, 70)
+    cache = model.new_cache(3, 80)
+    ends = list(itertools.accumulate(pieces, initial=0))
+    parts = [model(ids[:, a:b], attributes[:, a:b], cache) for a, b in itertools.pairwise(ends)]
+    assert torch.allclose(torch.cat(parts, 1), model(ids, attributes), atol=1e-5)
+    assert cache.length == 70
+
+
+@torch.inference_mode()
+def test_a_cache_selects_inserts_and_forgets_rows(model: Model) -> None:
+    ids, attributes = inputs(model, 4, 20)
+    cache = model.new_cache(4, 64)
+    model(ids[:, :9], attributes[:, :9], cache)
+    for rows in ([2, 0, 0, 3], [3, 1], [0, 1, 1, 0, 0]):  # as many, fewer, more
+        cache.select(torch.tensor(rows))
+        ids, attributes = ids[rows], attributes[rows]
+        assert cache.batch == len(rows)
+        assert cache.lengths.tolist() == [9] * len(rows)
+    alone = model.new_cache(1, 64)
+    other_ids, other_attributes = inputs(model, 1, 20, seed=9)
+    model(other_ids[:, :4], other_attributes[:, :4], alone)
+    cache.insert(1, alone)
+    cache.reset(torch.tensor([3]))
+    assert cache.lengths.tolist() == [9, 4, 9, 0, 9]
+    next_ids, next_attributes = ids[:, 9:10].clone(), attributes[:, 9:10].clone()
+    next_ids[1], next_attributes[1] = other_ids[0, 4:5], other_attributes[0, 4:5]
+    logits = model(next_ids, next_attributes, cache)[:, -1]
+    for row in (0, 2, 4):
+        expected = model(ids[row : row + 1, :10], attributes[row : row + 1, :10])[0, -1]
+        assert torch.allclose(logits[row], expected, atol=1e-5)
+    assert torch.allclose(logits[1], model(other_ids[:, :5], other_attributes[:, :5])[0, -1], atol=1e-5)
+    assert torch.allclose(logits[3], model(next_ids[3:4], next_attributes[3:4])[0, -1], atol=1e-5)
+    cache.reset()
+    assert cache.length == 0
+    assert torch.allclose(model(ids[:, :3], attributes[:, :3], cache), model(ids[:, :3], attributes[:, :3]), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", ["tiny", "tiny-lstm"])
+@torch.inference_mode()
+def test_a_row_has_the_same_bits_in_batches_of_8_16_and_24(size: str) -> None:
+    torch.manual_seed(3)
+    model = build(preset(size, 1297, SIZES)).eval()
+    ids, attributes = inputs(model, 24, 70)
+    results = []
+    for n_rows in (8, 16, 24):
+        cache = model.new_cache(n_rows, 80)
+        model(ids[:n_rows, :1], attributes[:n_rows, :1], cache)
+        steps = [model(ids[:n_rows, t : t + 1], attributes[:n_rows, t : t + 1], cache) for t in range(1, 70)]
+        results.append(torch.cat(steps, 1)[:8])
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
+def test_attributes_change_the_logits() -> None:
+    model = build(CONFIGS["transformer"]).eval()
+    ids, attributes = inputs(model, 1, 5)
+    changed = attributes.clone()
+    changed[0, 4, 1] = (changed[0, 4, 1] + 1) % SIZES[1]
+    before, after = model(ids, attributes), model(ids, changed)
+    assert torch.allclose(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4], after[:, 4])
+
+
+def test_an_attribute_of_one_column_is_not_one_of_another() -> None:
+    model = build(CONFIGS["transformer"])
+    ids = torch.tensor([[7]])
+    vector = model.embedding(ids, torch.tensor([[[2, 3]]]))[0, 0]
+    table = model.embedding.weight
+    assert torch.allclose(vector, table[7] + table[VOCAB + 2] + table[VOCAB + SIZES[0] + 3])
+
+
+def test_a_sequence_past_the_context_is_refused() -> None:
+    model = build(CONFIGS["transformer"]).eval()
+    context = model.config.context
+    with pytest.raises(ValueError, match="context"):
+        model(*inputs(model, 1, context + 1))
+    cache = model.new_cache(1, context)
+    model(*inputs(model, 1, context), cache)
+    with pytest.raises(ValueError, match=str(context)):
+        model(*inputs(model, 1, 1), cache)
+
+
+def test_a_step_of_training_lowers_the_loss(model: Model) -> None:
+    torch.manual_seed(4)
+    ids, attributes = inputs(model, 4, 30)
+    optimizer = torch.optim.Adam(model.train().parameters(), 3e-3)
+    losses = []
+    for _ in range(12):
+        logits = model(ids[:, :-1], attributes[:, :-1])
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert all(parameter.grad is not None for parameter in model.parameters())
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_sizes_are_what_they_say() -> None:
+    counts = {name: build(preset(name, 1300, (100, 80, 20))).n_parameters for name in PRESETS}
+    assert counts["tiny"] < 80_000
+    assert 4e6 < counts["small"] < 6e6
+    assert 8e6 < counts["base"] < 12e6
+    assert abs(counts["lstm"] / counts["small"] - 1) < 0.05
+
+
+def test_residual_branches_begin_smaller() -> None:
+    torch.manual_seed(0)
+    model = build(preset("small", 300, SIZES))
+    weights = dict(model.named_parameters())
+    assert float(weights["blocks.0.feed_in.weight"].detach().std()) == pytest.approx(0.02, rel=0.05)
+    assert float(weights["blocks.0.feed_out.weight"].detach().std()) == pytest.approx(0.02 / 12**0.5, rel=0.05)
+
+
+def test_config_survives_its_dictionary() -> None:
+    for config in CONFIGS.values():
+        assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_head": 3}, "heads"), ({"n_head": 4, "n_kv_head": 3}, "n_kv_head"), ({"d_model": 40}, "multiples"),
+        ({"dropout": 1.0}, "dropout"), ({"n_layer": 0}, "n_layer"), ({"architecture": "cnn"}, "transformer or rnn"),
+        ({"attribute_sizes": (3, 0)}, "attribute_sizes"), ({"rope_theta": 1.0}, "rope_theta"), ({"depth": 3}, "depth"),
+    ],
+)  # fmt: skip
+def test_a_config_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+    values = {**CONFIGS["transformer"].to_dict(), **changes}
+    with pytest.raises(ModelError, match=message):
+        ModelConfig.from_dict(values)
+
+
+def test_an_incomplete_config_and_an_unknown_size_are_refused() -> None:
+    with pytest.raises(ModelError, match="not usable"):
+        ModelConfig.from_dict({"architecture": "transformer"})
+    with pytest.raises(ModelError, match="small"):
+        preset("huge", VOCAB, SIZES)
