@@ -31,7 +31,7 @@ def load(model: str | Path = "transformer", *, threads: int | None = None) -> Co
 
     Args:
         model: a name out of `musegen models list`, or a path.
-        threads: how many threads to compute with; None leaves torch's choice.
+        threads: how many threads to compute with; one if None, since two beside a busy program are far slower.
 
     Raises:
         ModelError: if there is no such model or its file is damaged.
@@ -40,8 +40,7 @@ def load(model: str | Path = "transformer", *, threads: int | None = None) -> Co
 
     from musegen import checkpoint
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or 1)
     network, card = checkpoint.load(model)
     return AutoregressiveComposer(str(model), network, card, checkpoint.checksum(model))
 
