@@ -5,13 +5,15 @@ Exit codes: 0 done; 2 a wrong call or unusable input, in one line; 1 anything el
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+import traceback
 import warnings
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -29,6 +31,9 @@ COMMANDS = {
 }
 """Each command and its line in `musegen --help`; it lives in the module of its name (continue in continue_)."""
 
+ANYWHERE = ("--quiet", "--json", "--debug")
+"""Options of `musegen` itself that are understood after the command as well."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is called."""
@@ -44,6 +49,14 @@ class LazyGroup(click.Group):
         module = import_module(f"musegen.cli.{cmd_name}{'_' * (cmd_name == 'continue')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of stdout that has left (`| head`) ends it quietly, which click calls a failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
         """The list of commands from the table above."""
@@ -67,29 +80,39 @@ def group(ctx: click.Context, quiet: bool, as_json: bool, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and exit."""
     signal.signal(signal.SIGTERM, _terminated)
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path goes out as the bytes it came in as
+    words = _flags_first(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
     try:
-        code = group.main(arguments, prog_name="musegen", standalone_mode=False)
+        code = group.main(words, prog_name="musegen", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except click.UsageError as error:
-        where = f" (see musegen {error.ctx.info_name} --help)" if error.ctx and error.ctx.parent else ""
-        _fail(2, " ".join(error.format_message().split()) + where, debug=debug)
+        where = f" (see {error.ctx.command_path} --help)" if error.ctx and error.ctx.parent else ""
+        _fail(2, error.format_message() + where, debug=debug)
     except click.ClickException as error:
         _fail(2, error.format_message(), debug=debug)
     except MusegenError as error:
         _fail(2, str(error), debug=debug)
     except (KeyboardInterrupt, click.Abort):
         _fail(130, "interrupted", debug=False)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001  # the last line of defence: no traceback reaches a user
         _fail(1, f"{type(error).__name__}: {error}; this is a defect of musegen, --debug shows where", debug=debug)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _flags_first(words: list[str]) -> list[str]:
+    """The words with the options of ANYWHERE before the command."""
+    end = words.index("--") if "--" in words else len(words)
+    found = [word for word in words[:end] if word in ANYWHERE]
+    return [*found, *(word for word in words[:end] if word not in ANYWHERE), *words[end:]]
+
+
 def _fail(code: int, text: str, *, debug: bool) -> NoReturn:
     if debug:
-        raise  # noqa: PLE0704  # called while the error is being handled
+        traceback.print_exc()
     click.echo(f"musegen: {' '.join(text.split())}", err=True)
     sys.exit(code)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from musegen.cli import options as opt
 from musegen.errors import FileFormatError, RequestError
+
+if TYPE_CHECKING:
+    from musegen.compose.batch import Job, Settled
 
 INTEGERS = ("bars", "polyphony", "density", "top_k", "beams", "seed")
 NUMBERS = ("tempo", "temperature", "top_p", "min_p", "typical_p", "repetition_penalty")
@@ -23,7 +27,9 @@ COLUMNS = (*WORDS, *INTEGERS, *NUMBERS, "instrument")
 @click.argument("plan", required=False)
 @click.option("--count", type=click.IntRange(1, 100_000), help="How many pieces, where there is no PLAN.")
 @click.option("--bars", type=click.IntRange(1, 256), default=16, show_default=True, help="How many bars, exactly.")
-@opt.options(opt.FRAME, opt.MUSIC, opt.OUTPUT, opt.SAMPLES[1:], opt.SAMPLING, opt.MODEL)
+@opt.options(opt.FRAME, opt.MUSIC, opt.SAMPLES[1:], opt.SAMPLING, opt.MODEL)
+@click.option("-o", "--output", default="songs", show_default=True, help="The folder.")
+@click.option("--force", is_flag=True, help="Start anew in a folder that holds another batch.")
 def command(plan: str | None, count: int | None, **values: Any) -> None:
     """Write many pieces into a folder; killed and called again, it goes on and ends the same.
 
@@ -41,48 +47,69 @@ def command(plan: str | None, count: int | None, **values: Any) -> None:
     ctx = click.get_current_context()
     if (plan is None) == (count is None):
         raise click.UsageError("give a PLAN or --count N, one of them", ctx)
-    folder = Path(values["output"] or "songs")
+    folder = Path(values["output"])
+    if values["output"] == "-":
+        raise FileFormatError("-o -: stdout holds one piece; -o names a folder here")
     if folder.exists() and not folder.is_dir():
         raise FileFormatError(f"{folder}: is a file; -o names a folder here")
+    began = time.monotonic()
     rows = read_plan(Path(plan)) if plan is not None else [{} for _ in range(count or 0)]
-    earlier = read_manifest(folder)
-    seed = earlier[0].get("seed") if values["seed"] is None and earlier and not values["force"] else values["seed"]
+    seed = values["seed"]
+    if seed is None and not values["force"]:
+        seed = seed_of(read_manifest(folder), rows)
     seed = opt.drawn_seed(seed, len(rows))
     jobs = [job_of(values, row, i, seed + i, len(rows)) for i, row in enumerate(rows)]
-    model = values["model"]
-    engine = load(Path(model) if model.endswith(".safetensors") else model, threads=values["threads"])
-    done = failed = kept = 0
-    for result in run_batch(engine, jobs, folder, seed, force=values["force"]):
-        if result.state == "failed":
-            failed += 1
-            opt.say(f"{result.job.file}: {result.error}")
-            continue
-        done, kept = done + 1, kept + result.kept
-        if not ctx.obj["json"]:
-            click.echo(str(folder / result.job.file))
+    engine = load(opt.model_of(values["model"]), threads=values["threads"])
+    results: list[Settled] = []
+    with opt.progress_bar(len(jobs), "pieces") as advance:
+        for result in run_batch(engine, jobs, folder, force=values["force"]):
+            results.append(result)
+            advance()
+            if result.state == "failed":
+                opt.say(f"{result.job.file}: {result.error}")
+            elif not ctx.obj["json"]:
+                click.echo(str(folder / result.job.file))
+    done = [result for result in results if result.state == "done"]
+    kept, failed = sum(result.kept for result in done), len(results) - len(done)
     if ctx.obj["json"]:
-        click.echo(json.dumps({"folder": str(folder), "model": engine.name, "checksum": engine.checksum, "seed": seed,
-                               "done": done, "kept": kept, "failed": failed}))  # fmt: skip
-    opt.say(f"{done} pieces in {folder}, {kept} of them kept from before; {failed} failed")
+        record = {"files": sorted(str(folder / result.job.file) for result in done), "seed": seed,
+                  "model": engine.name, "checksum": engine.checksum, "bars": sum(result.bars for result in done),
+                  "notes": sum(result.notes for result in done), "seconds": round(time.monotonic() - began, 2),
+                  "done": len(done), "kept": kept, "failed": failed}  # fmt: skip
+        click.echo(json.dumps(record))
+    opt.say(f"{opt.plural(len(done), 'piece')} in {folder}, {kept} of them kept from before; {failed} failed")
     if failed:
         ctx.exit(1)
 
 
-def job_of(values: dict[str, Any], row: dict[str, Any], index: int, seed: int, total: int) -> Any:
+def seed_of(manifest: list[dict[str, Any]], rows: list[dict[str, Any]]) -> int | None:
+    """The seed that an interrupted run drew: the first row that names no seed of its own tells it."""
+    for i, (line, row) in enumerate(zip(manifest, rows, strict=False)):
+        if "seed" not in row and isinstance(line.get("seed"), int) and line["seed"] >= i:
+            return int(line["seed"]) - i
+    return None
+
+
+def job_of(values: dict[str, Any], row: dict[str, Any], index: int, seed: int, total: int) -> Job:
     """The Job of one row: its own options over those of the command line."""
     from musegen.compose.batch import Job
 
     own = {("pitch_range" if key == "range" else key): value for key, value in row.items()}
     seed = own.pop("seed", seed)
-    given = {**{key: value for key, value in values.items() if value is not None}, **own}
-    kept = {key: value for key, value in given.items() if key not in (*opt.NOT_IN_A_PIECE, "model") and value != ()}
-    record = {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
+    wishes = {**opt.given(values), **own}
+    asked = {key: value for key, value in {**values, **own}.items() if key in opt.REQUEST_ORDER and key != "model"}
+    record = {
+        "range" if key == "pitch_range" else key: list(value) if isinstance(value, tuple) else value
+        for key, value in asked.items()
+        if value is not None and value != ()
+    }
     name = f"song-{index + 1:0{max(3, len(str(total)))}d}.mid"
-    again = opt.command_words("compose", [], {"model": values["model"], **kept}, seed)
     try:
-        return Job(name, record, seed, opt.request_of(kept, seed, made_with=again))
+        opt.refuse_idle(wishes)
+        request = opt.request_of(asked, seed, made_with=opt.command_line("compose", [], wishes, seed))
     except (RequestError, FileFormatError) as error:
         return Job(name, record, seed, error=str(error))
+    return Job(name, record, seed, request)
 
 
 def read_plan(path: Path) -> list[dict[str, Any]]:
@@ -95,7 +122,7 @@ def read_plan(path: Path) -> list[dict[str, Any]]:
     if path.suffix.lower() not in readers:
         raise FileFormatError(f"{path}: a plan is a .csv, .jsonl or .yaml file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first column's name
     except FileNotFoundError:
         raise FileFormatError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -107,10 +134,16 @@ def read_plan(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_csv(path: Path, text: str) -> list[Any]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Any] = []
     try:
-        rows = list(csv.DictReader(io.StringIO(text), strict=True))
+        columns = list(reader.fieldnames or ())
+        rows.extend(reader)
     except csv.Error as error:
-        raise RequestError(f"{path}: row unreadable ({error})") from None
+        raise RequestError(f"{path} row {len(rows) + 1}: unreadable ({error})") from None
+    twice = [name for name in columns if columns.count(name) > 1]
+    if twice:
+        raise RequestError(f"{path}: the column {twice[0]!r} is there twice")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise RequestError(f"{path} row {number}: not as many fields as there are columns")
@@ -136,7 +169,9 @@ def _read_yaml(path: Path, text: str) -> list[Any]:
         rows = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RequestError(f"{path}: no YAML ({error})") from None
-    return rows if isinstance(rows, list) else [rows]
+    if not isinstance(rows, list):
+        raise RequestError(f"{path}: a plan in YAML is a list of rows, each beginning with a dash")
+    return rows
 
 
 def _row(path: Path, number: int, row: Any) -> dict[str, Any]:
@@ -150,14 +185,24 @@ def _row(path: Path, number: int, row: Any) -> dict[str, Any]:
         if value is None or value == "":
             continue
         try:
-            if name in INTEGERS:
-                values[name] = int(value)
-            elif name in NUMBERS:
-                values[name] = float(value)
-            elif name == "instrument":
-                values[name] = tuple(value) if isinstance(value, list) else tuple(str(value).split(";"))
-            else:
-                values[name] = str(value)
+            values[name] = _value(name, value)
         except (TypeError, ValueError):
-            raise RequestError(f"{path} row {number}: {column} is {value!r}, which is no number") from None
+            kind = "no whole number" if name in INTEGERS else "no number"
+            raise RequestError(f"{path} row {number}: {column} is {value!r}, which is {kind}") from None
     return values
+
+
+def _value(name: str, value: Any) -> Any:
+    """A cell as its option has it; raises ValueError or TypeError if it is no such thing."""
+    if isinstance(value, bool):
+        raise TypeError(value)
+    if name in INTEGERS:
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError(value)
+        return int(value)
+    if name in NUMBERS:
+        return float(value)
+    if name == "instrument":
+        words = value if isinstance(value, list) else str(value).split(";")
+        return tuple(str(word).strip() for word in words)
+    return str(value)

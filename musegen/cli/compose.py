@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,15 +21,14 @@ def command(**values: Any) -> None:
     musegen compose --motif "D4:1 F#4:1/2 A4:1/2 D5:2" --bars 8 -n 4 -o songs/
     """
     samples = values["num_samples"]
+    wishes = opt.given(values)
+    opt.refuse_idle(wishes)
     checked = opt.request_of(values, 0)
     seed = opt.drawn_seed(values["seed"], samples)
-    to_stdout = values["output"] == "-" and samples == 1
-    name = f"{values['style'] or 'piece'}-{seed}"
-    paths: list[Path | None] = [None] if to_stdout else [
-        *opt.targets(values["output"], name, samples, force=values["force"])
-    ]  # fmt: skip
+    name = f"{values['style'] or ('piece' if values['instrument'] else 'folk')}-{seed}"
+    paths = opt.targets(values["output"], name, samples, force=values["force"])
     requests = [
-        replace(checked, seed=seed + i, made_with=opt.command_line("compose", [], values, seed + i))
+        replace(checked, seed=seed + i, made_with=opt.command_line("compose", [], wishes, seed + i))
         for i in range(samples)
     ]
     opt.compose_and_write(values["model"], values["threads"], requests, paths, force=values["force"])

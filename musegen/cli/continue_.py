@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from musegen.cli import options as opt
+from musegen.errors import RequestError
 
 
 @click.command("continue")
@@ -25,17 +26,17 @@ def command(file: str, **values: Any) -> None:
     musegen continue tune.mid --bars 8 -o longer.mid
     musegen continue tune.mid --from-bar 5 --only-new --seed 3 -o other_end.mid
     """
-    from musegen.score.formats import read
-
-    samples = values["num_samples"]
-    checked = opt.request_of(values, 0, prompt=read(file), from_bar=values["from_bar"], only_new=values["only_new"])
+    samples, wishes = values["num_samples"], opt.given(values)
+    opt.refuse_idle(wishes)
+    if values["key"] and values["scale"] != "strict":
+        raise RequestError("--key does nothing without --scale strict: a continuation keeps the key of its piece")
+    piece = opt.read_input(file)
+    checked = opt.request_of(values, 0, prompt=piece, from_bar=values["from_bar"], only_new=values["only_new"])
     seed = opt.drawn_seed(values["seed"], samples)
-    to_stdout = values["output"] == "-" and samples == 1
-    paths: list[Path | None] = [None] if to_stdout else [
-        *opt.targets(values["output"], f"{Path(file).stem}-continued-{seed}", samples, force=values["force"])
-    ]  # fmt: skip
+    name = f"{'piece' if file == '-' else Path(file).stem}-continued-{seed}"
+    paths = opt.targets(values["output"], name, samples, force=values["force"])
     requests = [
-        replace(checked, seed=seed + i, made_with=opt.command_line("continue", [Path(file).name], values, seed + i))
+        replace(checked, seed=seed + i, made_with=opt.command_line("continue", [Path(file).name], wishes, seed + i))
         for i in range(samples)
     ]
     opt.compose_and_write(values["model"], values["threads"], requests, paths, force=values["force"])

@@ -21,10 +21,10 @@ def command(ctx: click.Context, file: str) -> None:
     musegen info song.mid
     musegen --json info song.mid
     """
-    from musegen.score.formats import read
+    from musegen.cli.options import read_input
 
     remarks: list[str] = []
-    score = read(file, warn=remarks.append)
+    score = read_input(file, warn=remarks.append)
     record = {"file": file, **facts(score), "warnings": remarks}
     if ctx.obj["json"]:
         click.echo(json.dumps(record))
@@ -32,7 +32,7 @@ def command(ctx: click.Context, file: str) -> None:
     for key, value in record.items():
         if key == "tracks":
             for number, track in enumerate(value, 1):
-                click.echo(f"track {number}: " + ", ".join(f"{v}" for v in track.values() if v not in ("", None)))
+                click.echo(f"track {number}: {_plain(_in_words(track))}")
         elif value not in ([], "", None, {}):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             click.echo(f"{key.replace('_', ' ')}: {_plain(str(shown))}")
@@ -43,7 +43,7 @@ def facts(score: Score) -> dict[str, Any]:
     from musegen.score import timing
     from musegen.score.theory import Key
 
-    made = [json.loads(text.text[len("musegen ") :]) for text in score.texts if text.text.startswith('musegen {"')]
+    made = _made(score)
     return {
         "title": score.title,
         "bars": timing.n_bars(score),
@@ -57,9 +57,22 @@ def facts(score: Score) -> dict[str, Any]:
         "lyrics": sum(len(track.lyrics) for track in score.tracks),
         "chords": len(score.chords),
         "tracks": [_track(track) for track in score.tracks],
-        "made_with": made[0].get("command", "") if made else "",
-        "made_by": {k: v for k, v in made[0].items() if k != "command"} if made else {},
+        "made_with": made.get("command", ""),
+        "made_by": {key: value for key, value in made.items() if key != "command"},
     }
+
+
+def _made(score: Score) -> dict[str, Any]:
+    """What a piece of ours says of how it was made; nothing for other people's pieces."""
+    for text in score.texts:
+        if text.text.startswith("musegen {"):
+            try:
+                record = json.loads(text.text.removeprefix("musegen "))
+            except ValueError:  # anybody may write such a text
+                continue
+            if isinstance(record, dict):
+                return record
+    return {}
 
 
 def _track(track: Track) -> dict[str, Any]:
@@ -67,15 +80,30 @@ def _track(track: Track) -> dict[str, Any]:
     from musegen.score.theory import pitch_name
 
     pitches = track.notes["pitch"]
-    ends = f"{pitch_name(int(pitches.min()))} to {pitch_name(int(pitches.max()))}" if len(pitches) else ""
+    ranged = len(pitches) > 0 and not track.is_drum
     return {
-        "name": _plain(track.name),
+        "name": track.name,
         "instrument": "Drums" if track.is_drum else PROGRAM_NAMES[track.program],
-        "notes": f"{len(track.notes)} notes",
-        "range": "" if track.is_drum else ends,
-        "controls": f"{len(track.controls)} controllers" if len(track.controls) else "",
-        "bends": f"{len(track.bends)} bends" if len(track.bends) else "",
+        "program": track.program,
+        "is_drum": track.is_drum,
+        "notes": len(track.notes),
+        "lowest": pitch_name(int(pitches.min())) if ranged else None,
+        "highest": pitch_name(int(pitches.max())) if ranged else None,
+        "controllers": len(track.controls),
+        "bends": len(track.bends),
+        "lyrics": len(track.lyrics),
     }
+
+
+def _in_words(track: dict[str, Any]) -> str:
+    """A track's facts in a line: what there is none of is left out."""
+    from musegen.cli.options import plural
+
+    words = [track["name"], track["instrument"], plural(track["notes"], "note")]
+    if track["lowest"]:
+        words.append(f"{track['lowest']} to {track['highest']}")
+    words += [plural(track[key], key[:-1]) for key in ("controllers", "bends", "lyrics") if track[key]]
+    return ", ".join(word for word in words if word)
 
 
 def _plain(text: str) -> str:

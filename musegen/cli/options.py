@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MAX_SEED = 2**31 - 1
+MAX_DRAWN_SEED = 2**31 - 1
 
 OUTPUT = (
     click.option("-o", "--output", type=str, help="Where to; the suffix chooses the format (.mid, .png), - is stdout."),
@@ -31,7 +31,7 @@ OUTPUT = (
 SAMPLES = (
     click.option("-n", "--num-samples", type=click.IntRange(1, 10_000), default=1, show_default=True,
                  help="How many; sample i has seed + i."),
-    click.option("--seed", type=click.IntRange(0, MAX_SEED), help="What decides every draw [default: drawn and told]."),
+    click.option("--seed", type=click.IntRange(0), help="What decides every draw [default: drawn and told]."),
 )  # fmt: skip
 MODEL = (
     click.option("-m", "--model", default="transformer", show_default=True, help="A name or a .safetensors file."),
@@ -71,9 +71,16 @@ SAMPLING = (
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
 )  # fmt: skip
 
+REQUEST_ORDER = (
+    *("from_bar", "only_new", "style", "key", "meter", "tempo", "bars", "motif", "instrument", "scale", "pitch_range"),
+    *("polyphony", "density", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search"),
+    *("beams", "model"),
+)
+"""What a piece follows from, in the order in which the command that makes it again says it: so the same call with
+its options in another order writes the same bytes."""
 SAMPLING_NAMES = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams")
-NOT_IN_A_PIECE = ("output", "force", "num_samples", "device", "threads", "seed")
-"""Options that do not change what piece N is."""
+IDLE_IN_GREEDY = ("temperature", "top_k", "top_p", "min_p")
+"""Filters that never rule out the likeliest token."""
 
 
 def options(*groups: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
@@ -137,35 +144,49 @@ def motif_of(text: str) -> Score:
     return Score(480, (Track(motif.notes),), end=motif.length)
 
 
-def command_line(name: str, arguments: Sequence[str], values: Mapping[str, Any], seed: int) -> str:
-    """The command that makes a piece again: the options given that bear on it, and its seed."""
-    given = {key: value for key, value in values.items() if key not in NOT_IN_A_PIECE and _given(key)}
-    return command_words(name, arguments, given, seed)
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that the caller gave himself."""
+    context, default = click.get_current_context(), click.core.ParameterSource.DEFAULT
+    return {key: value for key, value in values.items() if context.get_parameter_source(key) not in (None, default)}
 
 
-def command_words(name: str, arguments: Sequence[str], values: Mapping[str, Any], seed: int) -> str:
-    """A command line out of option values."""
+def refuse_idle(wishes: Mapping[str, Any]) -> None:
+    """Refuse an option that would change nothing beside the others; `wishes` are those given.
+
+    Raises:
+        RequestError: naming it.
+    """
+    search = wishes.get("search", "sample")
+    if "beams" in wishes and search != "beam":
+        raise RequestError(f"--beams does nothing in --search {search}; say --search beam, or leave it out")
+    idle = [name for name in IDLE_IN_GREEDY if name in wishes]
+    if search == "greedy" and idle:
+        flag = _flag(idle[0])
+        raise RequestError(f"{flag} does nothing in --search greedy, which takes the likeliest; leave it out")
+
+
+def command_line(name: str, arguments: Sequence[str], wishes: Mapping[str, Any], seed: int) -> str:
+    """The command that makes a piece again out of the options given: those that bear on it, and its seed."""
     words = ["musegen", name, *arguments]
-    for key, value in values.items():
-        flag = "--" + {"pitch_range": "range", "num_samples": "num-samples"}.get(key, key).replace("_", "-")
+    for key in REQUEST_ORDER:
+        value = wishes.get(key)
         if value is True:
-            words.append(flag)
+            words.append(_flag(key))
         elif isinstance(value, tuple):
-            words += [word for item in value for word in (flag, str(item))]
+            words += [word for item in value for word in (_flag(key), str(item))]
         elif value is not None and value is not False:
-            words += [flag, str(value)]
+            words += [_flag(key), f"{value:.15g}" if isinstance(value, float) else str(value)]
     return shlex.join([*words, "--seed", str(seed)])
 
 
-def _given(name: str) -> bool:
-    context = click.get_current_context()
-    return context.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
+def _flag(name: str) -> str:
+    return "--" + ("range" if name == "pitch_range" else name.replace("_", "-"))
 
 
 def drawn_seed(seed: int | None, samples: int) -> int:
     """The seed given, or one drawn and told."""
     if seed is None:
-        seed = secrets.randbelow(MAX_SEED - samples)
+        seed = secrets.randbelow(MAX_DRAWN_SEED - samples)
         say(f"seed {seed}")
     return seed
 
@@ -176,16 +197,20 @@ def say(text: str) -> None:
         click.echo(text, err=True)
 
 
-def targets(output: str | None, name: str, samples: int, *, force: bool) -> list[Path]:
-    """Where each sample goes; checked before anything is composed.
+def targets(output: str | None, name: str, samples: int, *, force: bool) -> list[Path | None]:
+    """Where each sample goes (None is stdout); checked before anything is composed.
 
     Raises:
-        FileFormatError: for an unknown suffix, or a file that exists and not `force`.
+        FileFormatError: for an unknown suffix, a file that exists and not `force`, or a place that cannot hold one.
     """
     from musegen.score.formats import FORMATS
 
+    if output == "-":
+        if samples > 1:
+            raise RequestError(f"stdout holds one piece, not {samples}; give -o a folder or a name")
+        return [None]
     path = Path(output or f"{name}.mid")
-    folder = samples > 1 and not path.suffix
+    folder = path.is_dir() or (output or "").endswith("/") or (samples > 1 and not path.suffix)
     first = path / f"{name}.mid" if folder else path
     if first.suffix.lower() not in (*FORMATS, ".png"):
         raise FileFormatError(f"{path}: the suffix must be one of {', '.join((*FORMATS, '.png'))}")
@@ -193,9 +218,30 @@ def targets(output: str | None, name: str, samples: int, *, force: bool) -> list
         first.with_name(f"{first.stem}-{i:03d}{first.suffix}") for i in range(1, samples + 1)
     ]  # fmt: skip
     for target in paths:
+        if target.is_dir():
+            raise FileFormatError(f"{target}: is a folder; choose another name")
         if target.exists() and not force:
             raise FileFormatError(f"{target}: exists already; choose another name or say --force")
-    return paths
+    for parent in first.parents:
+        if parent.exists() and not parent.is_dir():
+            raise FileFormatError(f"{first}: {parent} is a file, not a folder; choose another name")
+    return [*paths]
+
+
+def read_input(file: str, *, warn: Callable[[str], None] | None = None) -> Score:
+    """The piece in a file, or, for "-", the MIDI file on stdin; `warn` as in `read`.
+
+    Raises:
+        FileFormatError: as `read`.
+    """
+    from musegen.score.formats import FORMATS, read
+
+    if file != "-":
+        return read(file, warn=warn)
+    try:
+        return FORMATS[".mid"].from_bytes(sys.stdin.buffer.read(), warn or say)
+    except FileFormatError as error:
+        raise FileFormatError(f"stdin: {error}") from None
 
 
 def compose_and_write(
@@ -205,9 +251,9 @@ def compose_and_write(
     from musegen.compose import Piece, load
 
     began = time.monotonic()
-    composer = load(_model(model), threads=threads)
+    composer = load(model_of(model), threads=threads)
     written: dict[int, Score] = {}
-    with _bar(sum(request.bars for request in requests)) as advance:
+    with progress_bar(sum(request.bars for request in requests)) as advance:
         for event in composer.stream(requests):
             if isinstance(event, Piece):
                 write_piece(event.score, paths[event.index], force=force)
@@ -217,7 +263,8 @@ def compose_and_write(
     report(composer, requests, paths, written, time.monotonic() - began)
 
 
-def _model(text: str) -> str | Path:
+def model_of(text: str) -> str | Path:
+    """A model's name, or the path of its file."""
     return Path(text) if text.endswith(".safetensors") else text
 
 
@@ -227,6 +274,7 @@ def write_piece(score: Score, path: Path | None, *, force: bool) -> None:
 
     if path is None:
         sys.stdout.buffer.write(to_bytes(score))
+        sys.stdout.buffer.flush()
     elif path.suffix.lower() == ".png":
         from musegen.render.image import write_png
 
@@ -250,19 +298,27 @@ def report(
          "bars": n_bars(written[i]), "notes": written[i].n_notes}
         for i, (path, request) in enumerate(zip(paths, requests, strict=True))
     ]  # fmt: skip
+    notes = sum(score.n_notes for score in written.values())
+    bars = sum(n_bars(score) for score in written.values())
     if click.get_current_context().obj["json"]:
-        record = {"model": composer.name, "checksum": composer.checksum, "seconds": round(seconds, 2), "pieces": pieces}
+        record = {"files": [piece["file"] for piece in pieces], "seed": requests[0].seed,
+                  "model": composer.name, "checksum": composer.checksum, "bars": bars, "notes": notes,
+                  "seconds": round(seconds, 2), "pieces": pieces}  # fmt: skip
         click.echo(json.dumps(record), err=None in paths)
     elif None not in paths:
         for piece in pieces:
             click.echo(piece["file"])
-    notes = sum(score.n_notes for score in written.values())
-    bars = sum(n_bars(score) for score in written.values())
-    say(f"{len(pieces)} piece{'s' * (len(pieces) > 1)}, {bars} bars, {notes} notes in {seconds:.1f} s")
+    counts = ", ".join(plural(n, what) for n, what in ((len(pieces), "piece"), (bars, "bar"), (notes, "note")))
+    say(f"{counts} in {seconds:.1f} s")
+
+
+def plural(count: int, what: str) -> str:
+    """The count with its noun: "1 bar", "2 bars"."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[], None]]:
+def progress_bar(total: int, unit: str = "bars") -> Iterator[Callable[[], None]]:
     """A progress bar of so many steps, on a terminal and unless --quiet."""
     if click.get_current_context().obj["quiet"] or not sys.stderr.isatty():
         yield lambda: None
@@ -271,5 +327,5 @@ def _bar(total: int) -> Iterator[Callable[[], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("bars", total=total)
+        task = progress.add_task(unit, total=total)
         yield lambda: progress.advance(task)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from pathlib import Path
 
 import click
 
-from musegen.cli.options import say
+from musegen.cli.options import plural, read_input, say
 
 
 @click.command("render")
@@ -22,26 +25,33 @@ def command(file: str, output: str | None, bars: str | None, force: bool) -> Non
     musegen render jig.mid --bars 5-12 -o middle.png
     """
     from musegen.errors import FileFormatError
-    from musegen.render.image import write_png
-    from musegen.score.formats import read
-    from musegen.score.ops import slice_bars
+    from musegen.render.image import piano_roll, to_png, write_png
+    from musegen.score.timing import n_bars
 
-    path = Path(output) if output else Path(file).with_suffix(".png")
-    if path.suffix.lower() != ".png":
+    path = Path(output or ("piece.png" if file == "-" else Path(file).with_suffix(".png")))
+    if output != "-" and path.suffix.lower() != ".png":
         raise FileFormatError(f"{path}: a picture is a .png here")
-    score = read(file)
-    if bars is not None:
-        first, last = _bars(bars)
-        score = slice_bars(score, first - 1, last)
-    write_png(score, path, force=force)
-    click.echo(str(path))
-    say(f"{score.n_notes} notes")
+    if output != "-" and path.exists() and not force:
+        raise FileFormatError(f"{path}: exists already; choose another name or say --force")
+    wanted = None if bars is None else _bars(bars)
+    score = read_input(file)
+    if output == "-":
+        sys.stdout.buffer.write(to_png(piano_roll(score, bars=wanted)))
+        sys.stdout.buffer.flush()
+        return
+    write_png(score, path, force=force, bars=wanted)
+    if click.get_current_context().obj["json"]:
+        click.echo(json.dumps({"files": [str(path)], "bars": n_bars(score), "notes": score.n_notes}))
+    else:
+        click.echo(str(path))
+    say(f"{plural(n_bars(score), 'bar')}, {plural(score.n_notes, 'note')}")
 
 
 def _bars(text: str) -> tuple[int, int]:
+    """The bars of "5-12" (counted from 1, both included), 0-based and half-open."""
     from musegen.errors import RequestError
 
-    first, _, last = text.partition("-")
-    if not first.isdigit() or not (last or first).isdigit() or not 1 <= int(first) <= int(last or first):
+    match = re.fullmatch(r"([1-9]\d{0,5})(?:-([1-9]\d{0,5}))?", text.strip(), re.ASCII)
+    if match is None or int(match[1]) > int(match[2] or match[1]):
         raise RequestError(f"cannot read the bars {text!r}; write 5-12, or 5 for one")
-    return int(first), int(last or first)
+    return int(match[1]) - 1, int(match[2] or match[1])

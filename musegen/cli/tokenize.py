@@ -20,20 +20,20 @@ def command(ctx: click.Context, file: str, ids: bool, style: str | None) -> None
     musegen tokenize jig.mid
     musegen --json tokenize jig.mid --style folk
     """
-    from musegen.cli.options import say
-    from musegen.score.formats import read
+    from musegen.cli.options import read_input, say
     from musegen.tokens import Controls, Remi
 
     tokenizer = Remi()
-    score = read(file)
-    tokens = tokenizer.encode(score, Controls(style=style)).tolist()
+    score = read_input(file)
+    encoded = tokenizer.encode(score, Controls(style=style))
+    tokens = encoded.tolist()
     words = [str(token) if ids else tokenizer.vocabulary.names[token] for token in tokens]
     if ctx.obj["json"]:
         record = {"file": file, "tokenizer": tokenizer.name, "vocabulary": tokenizer.vocabulary.fingerprint,
-                  "notes": score.n_notes, "tokens": tokens if ids else words}  # fmt: skip
+                  "notes": score.n_notes, "count": len(tokens), "tokens": tokens if ids else words}  # fmt: skip
         click.echo(json.dumps(record))
         return
-    breaks = [0, *tokenizer.bar_offsets(tokenizer.encode(score, Controls(style=style))).tolist(), len(words)]
+    breaks = [0, *tokenizer.bar_offsets(encoded).tolist(), len(words)]
     for start, stop in itertools.pairwise(breaks):
         click.echo(" ".join(words[start:stop]))
     say(f"{len(tokens)} tokens, {score.n_notes} notes, {len(tokens) / max(1, score.n_notes):.2f} tokens a note")

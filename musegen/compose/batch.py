@@ -1,9 +1,10 @@
 """Many pieces into a folder, with a manifest from which an interrupted run goes on.
 
-`manifest.jsonl` holds a first line about the plan and then a line for each piece that is settled, in the order of
-the plan: its options, seed, state and the SHA-256 of its file. It is rewritten whole after every piece, so a kill at
-any moment leaves an old or a new one. Called again with the same plan, a run keeps the pieces whose files still have
-their checksum and composes the others; as every piece follows from its request alone, the folder ends the same.
+`manifest.jsonl` holds a line for each piece, in the order of the plan and from the beginning on: its options, seed,
+model and state, and once it is written its size in music and the SHA-256 of its file. It is rewritten whole as pieces
+are settled, so a kill at any moment leaves an old or a new one. Called again with the same plan, a run keeps the
+pieces whose files still have their checksum and composes the others; as every piece follows from its request alone,
+the folder ends the same. Nothing in it tells of time or of how often it was called.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from musegen.compose.request import Request
 from musegen.errors import FileFormatError, MusegenError, RequestError
 from musegen.score.formats import to_bytes, write_bytes
 from musegen.score.model import Score
+from musegen.score.timing import n_bars
 
 MANIFEST = "manifest.jsonl"
 CHUNK = 8
 """Pieces composed at once; what they become does not depend on it."""
+
+PLAN_KEYS = ("file", "request", "seed", "model", "checksum")
+"""What of a line says which piece it is; all else is what became of it."""
 
 
 class Engine(Protocol):
@@ -49,81 +54,102 @@ class Job:
 
 @dataclass(frozen=True)
 class Settled:
-    """What has become of a job: "done" with the file's SHA-256, or "failed" with the reason."""
+    """What has become of a job: "done", with the music's size and the file's SHA-256, or "failed" and why."""
 
     job: Job
     state: str
+    bars: int = 0
+    notes: int = 0
     sha256: str = ""
     error: str = ""
     kept: bool = False
 
-    def line(self) -> str:
-        """The job's line in the manifest."""
-        record = {
-            "file": self.job.file,
-            "request": self.job.options,
-            "seed": self.job.seed,
-            "state": self.state,
-            "sha256": self.sha256,
-            "error": self.error,
-        }
-        return json.dumps({key: value for key, value in record.items() if value != ""}, sort_keys=True)
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of it beside the plan."""
+        if self.state == "failed":
+            return {"state": self.state, "error": self.error}
+        return {"state": self.state, "bars": self.bars, "notes": self.notes, "sha256": self.sha256}
 
 
-def manifest_head(engine: Engine, jobs: Sequence[Job], base_seed: int) -> dict[str, Any]:
-    """The first line: what tells one plan from another."""
-    plan = json.dumps([[job.file, job.options, job.seed] for job in jobs], sort_keys=True)
-    return {
-        "model": engine.name,
-        "checksum": engine.checksum,
-        "pieces": len(jobs),
-        "seed": base_seed,
-        "plan": hashlib.sha256(plan.encode()).hexdigest()[:16],
-    }
+class Manifest:
+    """The manifest of one run: which piece each line stands for, and what has become of it."""
+
+    def __init__(self, engine: Engine, jobs: Sequence[Job], folder: Path) -> None:
+        self.path = folder / MANIFEST
+        self._plan = [
+            {"file": job.file, "request": job.options, "seed": job.seed, "model": engine.name,
+             "checksum": engine.checksum}
+            for job in jobs
+        ]  # fmt: skip
+        self._lines = [_line({**plan, "state": "planned"}) for plan in self._plan]
+
+    def fits(self, lines: Sequence[dict[str, Any]]) -> bool:
+        """Whether the lines of an earlier run are of this plan."""
+        earlier = [{key: line.get(key) for key in PLAN_KEYS} for line in lines]
+        return bool(earlier == json.loads(json.dumps(self._plan)))  # as the plan comes back from a file
+
+    def settle(self, index: int, settled: Settled) -> None:
+        """Note what became of a piece; `save` puts it on the disk."""
+        self._lines[index] = _line({**self._plan[index], **settled.facts()})
+
+    def save(self) -> None:
+        """Write the manifest, whole or not at all."""
+        write_bytes("".join(self._lines).encode(), self.path, force=True)
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, sort_keys=True) + "\n"
 
 
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """The lines of the folder's manifest, none if there is none; raises FileFormatError if it cannot be read."""
     path = folder / MANIFEST
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{path}: no manifest of a batch ({error}); choose another folder") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise FileFormatError(f"{path}: no manifest of a batch; choose another folder")
+    return lines
 
 
-def run_batch(
-    engine: Engine, jobs: Sequence[Job], folder: Path, base_seed: int, *, force: bool = False
-) -> Iterator[Settled]:
-    """Compose what is missing of `jobs` in `folder`, yielding each job as it is settled.
+def run_batch(engine: Engine, jobs: Sequence[Job], folder: Path, *, force: bool = False) -> Iterator[Settled]:
+    """Compose what is missing of `jobs` in `folder`, yielding each job as it is settled; `force` starts anew.
 
     Raises:
         RequestError: if the folder holds another plan, or files of these names without a manifest, and not `force`.
+        FileFormatError: if the folder cannot be written to.
     """
-    head = manifest_head(engine, jobs, base_seed)
-    lines = read_manifest(folder)
-    if lines and lines[0] != head and not force:
+    manifest = Manifest(engine, jobs, folder)
+    lines = [] if force else read_manifest(folder)
+    if lines and not manifest.fits(lines):
         raise RequestError(f"{folder} holds another batch; choose another folder, or start it anew with --force")
     if not lines and not force:
         for job in jobs:
             if (folder / job.file).exists():
                 raise RequestError(f"{folder / job.file}: exists already; choose another folder or say --force")
-    settled: dict[int, Settled] = {}
-    if lines and lines[0] == head:
-        done = {line["file"]: line.get("sha256", "") for line in lines[1:] if line.get("state") == "done"}
-        for i, job in enumerate(jobs):
-            if job.file in done and _sha256(folder / job.file) == done[job.file]:
-                settled[i] = Settled(job, "done", done[job.file], kept=True)
     _sweep(folder, jobs)
-    yield from settled.values()
-    missing = [i for i in range(len(jobs)) if i not in settled]
+    kept = {i: found for i, line in enumerate(lines) if (found := _kept(jobs[i], line, folder))}
+    for i, settled in kept.items():
+        manifest.settle(i, settled)
+    missing = [i for i in range(len(jobs)) if i not in kept]
+    if missing:
+        manifest.save()
+    yield from kept.values()
     for start in range(0, len(missing), CHUNK):
-        for i, result in _compose(engine, jobs, missing[start : start + CHUNK], folder):
-            settled[i] = result
-            text = "\n".join([json.dumps(head, sort_keys=True), *(settled[k].line() for k in sorted(settled))]) + "\n"
-            write_bytes(text.encode(), folder / MANIFEST, force=True)
-            yield result
+        for i, settled in _compose(engine, jobs, missing[start : start + CHUNK], folder):
+            manifest.settle(i, settled)
+            manifest.save()
+            yield settled
+
+
+def _kept(job: Job, line: dict[str, Any], folder: Path) -> Settled | None:
+    """The piece of an earlier run, if its file is still what the manifest says."""
+    if line.get("state") != "done" or _sha256(folder / job.file) != line.get("sha256"):
+        return None
+    return Settled(job, "done", line.get("bars", 0), line.get("notes", 0), line["sha256"], kept=True)
 
 
 def _compose(engine: Engine, jobs: Sequence[Job], chunk: list[int], folder: Path) -> Iterator[tuple[int, Settled]]:
@@ -143,8 +169,8 @@ def _compose(engine: Engine, jobs: Sequence[Job], chunk: list[int], folder: Path
                 yield i, _save(jobs[i], event.score, folder)
                 del left[i]
     except MusegenError as error:
-        if len(left) == 1:
-            i = next(iter(left))
+        if len(ready) == 1:
+            i = ready[0][0]
             yield i, Settled(jobs[i], "failed", error=str(error))
             return
         for i in left:
@@ -154,7 +180,7 @@ def _compose(engine: Engine, jobs: Sequence[Job], chunk: list[int], folder: Path
 def _save(job: Job, score: Score, folder: Path) -> Settled:
     data = to_bytes(score)
     write_bytes(data, folder / job.file, force=True)
-    return Settled(job, "done", hashlib.sha256(data).hexdigest())
+    return Settled(job, "done", n_bars(score), score.n_notes, hashlib.sha256(data).hexdigest())
 
 
 def _sha256(path: Path) -> str:
@@ -165,7 +191,8 @@ def _sha256(path: Path) -> str:
 
 
 def _sweep(folder: Path, jobs: Sequence[Job]) -> None:
-    """Remove what a killed run left half written."""
-    for name in (*(job.file for job in jobs), MANIFEST):
-        for litter in folder.glob(f".{name}.*"):
+    """Remove what a killed run left half written: `.NAME.xxxxxxxx.tmp` for a NAME of ours."""
+    ours = {MANIFEST, *(job.file for job in jobs)}
+    for litter in folder.glob(".*.tmp"):
+        if litter.name[1:].rsplit(".", 2)[0] in ours:
             litter.unlink(missing_ok=True)

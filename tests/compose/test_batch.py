@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from musegen.compose import Piece, Progress, Request
 from musegen.compose.batch import MANIFEST, Job, read_manifest, run_batch
-from musegen.errors import RequestError
+from musegen.errors import FileFormatError, RequestError
 from musegen.score.model import Score, Track
 
 
@@ -45,56 +46,104 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_what_is_there_is_kept_and_what_is_missing_is_made(tmp_path: Path) -> None:
     plan = jobs(range(20, 40))
-    first = list(run_batch(Fake(), plan, tmp_path / "a", 20))
+    first = list(run_batch(Fake(), plan, tmp_path / "a"))
     assert [r.state for r in first] == ["done"] * 20
     engine = Fake()
-    for n, _ in enumerate(run_batch(engine, plan, tmp_path / "b", 20)):
+    for n, _ in enumerate(run_batch(engine, plan, tmp_path / "b")):
         if n == 10:
             break
     (tmp_path / "b" / "song-002.mid").write_bytes(b"spoilt")
     (tmp_path / "b" / ".song-011.mid.x.tmp").write_bytes(b"litter")
     again = Fake()
-    assert len(list(run_batch(again, plan, tmp_path / "b", 20))) == 20
+    assert len(list(run_batch(again, plan, tmp_path / "b"))) == 20
     assert 22 in again.composed and 21 not in again.composed
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_a_row_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     plan = [*jobs([12, 13, 14]), replace(jobs([15])[0], file="x.mid", request=None, error="no such key")]
-    states = {r.job.file: (r.state, r.error) for r in run_batch(Fake(), plan, tmp_path, 12)}
+    states = {r.job.file: (r.state, r.error) for r in run_batch(Fake(), plan, tmp_path)}
     assert states["song-001.mid"] == ("failed", "thirteen is unlucky") and states["x.mid"] == ("failed", "no such key")
     assert states["song-002.mid"][0] == states["song-000.mid"][0] == "done"
     lines = read_manifest(tmp_path)
-    assert [line.get("state") for line in lines] == [None, "done", "failed", "done", "failed"]
-    assert lines[0]["pieces"] == 4 and not (tmp_path / "song-001.mid").exists()
+    assert [(line["seed"], line["state"]) for line in lines] == [
+        (12, "done"), (13, "failed"), (14, "done"), (15, "failed"),
+    ]  # fmt: skip
+    assert lines[3]["error"] == "no such key" and not (tmp_path / "song-001.mid").exists()
+    again = Fake()
+    assert [r.kept for r in run_batch(again, plan, tmp_path)].count(True) == 2 and again.composed == []
+
+
+def test_the_manifest_says_what_each_file_is(tmp_path: Path) -> None:
+    list(run_batch(Fake(), jobs([7]), tmp_path))
+    data = (tmp_path / "song-000.mid").read_bytes()
+    assert read_manifest(tmp_path) == [
+        {"file": "song-000.mid", "request": {"bars": 1}, "seed": 7, "model": "fake", "checksum": "f" * 12,
+         "state": "done", "bars": 1, "notes": 1, "sha256": hashlib.sha256(data).hexdigest()}
+    ]  # fmt: skip
+
+
+def test_the_whole_plan_stands_before_the_first_piece(tmp_path: Path) -> None:
+    """Else a kill between the first file and the first line would leave a folder that nobody may touch."""
+
+    class Killed(Fake):
+        def stream(self, requests: Sequence[Request], /) -> Iterator[Progress | Piece]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_batch(Killed(), jobs([1, 2]), tmp_path))
+    assert [line["state"] for line in read_manifest(tmp_path)] == ["planned"] * 2
+    (tmp_path / "song-000.mid").write_bytes(b"written, but not yet noted")
+    assert [r.kept for r in run_batch(Fake(), jobs([1, 2]), tmp_path)] == [False, False]
+
+
+@pytest.mark.parametrize("text", ["{", "[]\n", '"x"\n'])
+def test_a_strange_manifest_is_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(FileFormatError, match="no manifest of a batch"):
+        list(run_batch(Fake(), jobs([1]), tmp_path))
+    assert contents(tmp_path) == {MANIFEST: text.encode()}
+
+
+def test_starting_anew_keeps_nothing(tmp_path: Path) -> None:
+    list(run_batch(Fake(), jobs([1, 2]), tmp_path))
+    again = Fake()
+    list(run_batch(again, jobs([1, 2]), tmp_path, force=True))
+    assert again.composed == [1, 2]
 
 
 def test_another_plan_does_not_touch_the_folder(tmp_path: Path) -> None:
-    list(run_batch(Fake(), jobs([1, 2]), tmp_path, 1))
+    list(run_batch(Fake(), jobs([1, 2]), tmp_path))
     before = contents(tmp_path)
     with pytest.raises(RequestError, match="holds another batch"):
-        list(run_batch(Fake(), jobs([3, 4]), tmp_path, 3))
+        list(run_batch(Fake(), jobs([3, 4]), tmp_path))
     assert contents(tmp_path) == before
-    assert len(list(run_batch(Fake(), jobs([3, 4]), tmp_path, 3, force=True))) == 2
+    assert len(list(run_batch(Fake(), jobs([3, 4]), tmp_path, force=True))) == 2
     (tmp_path / MANIFEST).unlink()
     with pytest.raises(RequestError, match="exists already"):
-        list(run_batch(Fake(), jobs([3, 4]), tmp_path, 3))
+        list(run_batch(Fake(), jobs([3, 4]), tmp_path))
 
 
 def test_killed_and_called_again_on_the_real_command(tmp_path: Path) -> None:
-    call = [sys.executable, "-m", "musegen", "batch", "--count", "24", "-m", "tiny-random", "--bars", "1",
-            "--meter", "2/4", "--seed", "5", "--threads", "1", "-o"]  # fmt: skip
-    for _ in range(2):
-        with subprocess.Popen([*call, "b"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as ran:
-            manifest = tmp_path / "b" / MANIFEST
-            size, end = manifest.stat().st_size if manifest.exists() else 0, time.monotonic() + 60
-            while time.monotonic() < end and ran.poll() is None:
-                if manifest.exists() and manifest.stat().st_size > size:
-                    break
-                time.sleep(0.02)
+    """Killed with no piece done yet and at two later moments; the seed is the one the first call drew."""
+    call = [sys.executable, "-m", "musegen", "--quiet", "batch", "--count", "24", "-m", "tiny-random", "--bars", "1",
+            "--meter", "2/4", "--threads", "1"]  # fmt: skip
+    manifest = tmp_path / "b" / MANIFEST
+
+    def done() -> int:
+        return manifest.read_text().count('"done"') if manifest.exists() else -1
+
+    reached = []
+    for more in (1, 2, 4):
+        before, end = done(), time.monotonic() + 60
+        with subprocess.Popen([*call, "-o", "b"], cwd=tmp_path, stdout=subprocess.DEVNULL) as ran:
+            while done() < before + more and ran.poll() is None and time.monotonic() < end:
+                time.sleep(0.005)
             ran.send_signal(signal.SIGKILL)
-    subprocess.run([*call, "b"], cwd=tmp_path, check=True, capture_output=True)
-    subprocess.run([*call, "a"], cwd=tmp_path, check=True, capture_output=True)
+        reached.append(done())
+    assert 0 <= reached[0] < reached[-1] < 24, reached
+    seed = str(json.loads(manifest.read_text().splitlines()[0])["seed"])
+    subprocess.run([*call, "-o", "b"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run([*call, "-o", "a", "--seed", seed], cwd=tmp_path, check=True, capture_output=True)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert len(contents(tmp_path / "a")) == 25
-    assert json.loads((tmp_path / "a" / MANIFEST).read_text().splitlines()[1])["state"] == "done"
+    assert len(contents(tmp_path / "a")) == 25 and done() == 24
