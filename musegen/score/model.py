@@ -65,11 +65,17 @@ class Tempo:
 
 @dataclass(frozen=True)
 class TimeSignature:
-    """A metre from `time` on; `denominator` is a power of two."""
+    """A metre from `time` on; `denominator` is a power of two.
+
+    `clocks_per_click` and `thirty_seconds` are what a MIDI file says of the metronome beside it (MIDI clocks a click,
+    0 for the note of the denominator; written 32nds a quarter); they are kept, and mean nothing to us.
+    """
 
     time: int
     numerator: int
     denominator: int
+    clocks_per_click: int = 0
+    thirty_seconds: int = 8
 
     def ticks_per_bar(self, ticks_per_beat: int) -> int:
         """Length of a bar in ticks (rounded down where the resolution cannot hold it)."""

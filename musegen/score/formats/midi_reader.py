@@ -221,7 +221,9 @@ def _tempos(chunks: list[Chunk], dropped: Counter[str]) -> Iterator[Tempo]:
 def _time_signatures(chunks: list[Chunk], dropped: Counter[str]) -> Iterator[TimeSignature]:
     for tick, data in _metas(chunks, smf.METRE):
         if len(data) >= 2 and data[0] > 0 and data[1] <= 7:
-            yield TimeSignature(tick, data[0], 2 ** data[1])
+            clocks, thirty_seconds = data[2:4] if len(data) >= 4 else (0, 8)
+            usual = clocks == smf.clocks_per_click(data[1])
+            yield TimeSignature(tick, data[0], 2 ** data[1], 0 if usual else clocks, thirty_seconds)
         else:
             dropped["impossible metre"] += 1
 

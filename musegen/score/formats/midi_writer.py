@@ -66,8 +66,8 @@ def _conductor_events(score: Score) -> list[Event]:
         power = metre.denominator.bit_length() - 1
         if metre.denominator != 1 << power or not 0 < metre.numerator < 256 or power > 7:
             raise FileFormatError(f"a metre of {metre.numerator}/{metre.denominator} does not fit a MIDI file")
-        clocks = min(255, max(1, 96 >> power))  # a click each beat of the metre's denominator
-        add(smf.METRE, metre.time, bytes((metre.numerator, power, clocks, 8)))
+        clocks = metre.clocks_per_click or smf.clocks_per_click(power)
+        add(smf.METRE, metre.time, bytes((metre.numerator, power, clocks, metre.thirty_seconds)))
     for key in score.key_signatures:
         if not -7 <= key.fifths <= 7 or key.mode not in {"major", "minor"}:
             raise FileFormatError(f"a key of {key.fifths} fifths {key.mode} does not fit a MIDI file")

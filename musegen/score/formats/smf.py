@@ -241,3 +241,8 @@ def _variable(number: int) -> bytes:
 
 
 _SHORT = [bytes((number,)) for number in range(0x80)]
+
+
+def clocks_per_click(power: int) -> int:
+    """MIDI clocks in the note of a metre's denominator 2 ** power, the usual click of a metronome."""
+    return max(1, 96 >> power)

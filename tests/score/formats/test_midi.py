@@ -129,7 +129,7 @@ def test_everything_a_file_holds_is_read() -> None:
             ),
         ),
         tempos=(Tempo(0, 483_871), Tempo(485, 600_001)),
-        time_signatures=(TimeSignature(0, 6, 8),),
+        time_signatures=(TimeSignature(0, 6, 8, clocks_per_click=24),),
         key_signatures=(KeySignature(0, 3, "minor"),),
         chords=(Chord(0, "Bm"),),
         markers=(Text(480, "Verse"),),
