@@ -7,11 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from musegen.score.formats.options import Limits, ReadOptions
 from musegen.score.model import NOTE_DTYPE as NOTES
 from musegen.score.model import (
     Array,
     Chord,
     KeySignature,
+    MidiEvent,
     Score,
     Tempo,
     Text,
@@ -20,6 +22,8 @@ from musegen.score.model import (
     frozen,
 )
 
+UNLIMITED = ReadOptions(Limits(bars=2**40, seconds=2**40))
+"""The Scores below may last for days."""
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FREE_TEXT = TEXT.filter(lambda text: not text.startswith("chord: "))
 TEMPOS = st.integers(1, 2**24 - 1)
@@ -48,8 +52,9 @@ def tracks(draw: st.DrawFn, *, ticks: int, channel: int | None, is_drum: bool, m
     duration = st.integers(0, ticks)
     velocity, value = st.integers(1, 127), st.integers(0, 127)
     notes = draw(st.lists(st.tuples(start, st.integers(0, 127), duration, velocity), max_size=max_notes))
+    rows = paired(notes)
     return Track(
-        notes=paired(notes),
+        notes=rows,
         program=draw(value),
         is_drum=is_drum,
         name=draw(TEXT),
@@ -57,9 +62,31 @@ def tracks(draw: st.DrawFn, *, ticks: int, channel: int | None, is_drum: bool, m
         controls=draw(st.lists(st.tuples(time, value, value), max_size=4)),
         bends=draw(st.lists(st.tuples(time, st.integers(-8192, 8191)), max_size=3)),
         program_changes=draw(st.lists(st.tuples(time, value), max_size=2)),
+        pressures=draw(st.lists(st.tuples(time, st.integers(-1, 127), value), max_size=3)),
+        releases=draw(releases(rows)),
         lyrics=draw(texts(TEXT, time)),
         texts=draw(texts(TEXT, time)),
+        others=draw(others(time)),
     )
+
+
+@st.composite
+def releases(draw: st.DrawFn, notes: Array) -> list[tuple[int, int, int]]:
+    """Releases of some of the notes."""
+    ends = [(start + duration, pitch) for start, pitch, duration, _ in notes.tolist()]
+    chosen = draw(st.lists(st.sampled_from(range(len(ends))), unique=True, max_size=3)) if ends else []
+    value = st.integers(1, 127).filter(lambda value: value != 64)
+    return sorted((*ends[index], draw(value)) for index in chosen)
+
+
+@st.composite
+def others(draw: st.DrawFn, time: st.SearchStrategy[int]) -> tuple[MidiEvent, ...]:
+    """Sysex messages and meta events that a Score has no field for."""
+    payload = st.lists(st.integers(0, 127), max_size=5).map(bytes)  # of more, mido would not open the file
+    sysex = st.builds(lambda status, data: status + data + b"\xf7", st.sampled_from([b"\xf0", b"\xf7"]), payload)
+    metas = st.builds(lambda kind, data: bytes((0xFF, kind)) + data, st.sampled_from([0x02, 0x07, 0x7F]), payload)
+    found = draw(st.lists(st.builds(MidiEvent, time, sysex | metas), max_size=2))
+    return tuple(sorted(found, key=lambda event: event.time))
 
 
 @st.composite
@@ -101,6 +128,7 @@ def scores(draw: st.DrawFn, *, max_tracks: int = 3, max_notes: int = 12, channel
         chords=tuple(Chord(at, chord) for at, chord in changes(CHORDS)),
         markers=draw(texts(TEXT, time)),
         texts=draw(texts(FREE_TEXT, time)),
+        others=draw(others(time)),
         title=draw(TEXT),
         end=ticks + draw(st.integers(0, ticks)),
     )

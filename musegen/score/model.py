@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ BEND_DTYPE = np.dtype([("time", "<i8"), ("value", "<i2")])
 PROGRAM_DTYPE = np.dtype([("time", "<i8"), ("program", "<i2")])
 """One program change after the track's first; 0..127."""
 
+PRESSURE_DTYPE = np.dtype([("time", "<i8"), ("pitch", "<i2"), ("value", "<i2")])
+"""Aftertouch of one key, or of the whole channel where pitch is -1; value 0..127."""
+
+RELEASE_DTYPE = PRESSURE_DTYPE
+"""How fast the key of the note of `pitch` that ends at `time` is let go, 0..127; notes without one have 64."""
+
 
 def frozen(rows: Iterable[Any] | Array, dtype: np.dtype[Any]) -> Array:
     """Return `rows` as a read-only array of `dtype`: notes sorted by all fields, other rows by time alone.
@@ -46,6 +53,7 @@ def frozen(rows: Iterable[Any] | Array, dtype: np.dtype[Any]) -> Array:
     return array
 
 
+@cache
 def _empty(dtype: np.dtype[Any]) -> Array:
     return frozen([], dtype)
 
@@ -107,6 +115,18 @@ class Text:
     text: str
 
 
+@dataclass(frozen=True)
+class MidiEvent:
+    """Any other event of a MIDI file at `time`, kept as its bytes without wait and length.
+
+    `data` begins with F0 or F7 (system exclusive, what follows is its payload) or with FF and the kind of the
+    meta event.
+    """
+
+    time: int
+    data: bytes
+
+
 @dataclass(frozen=True, eq=False)
 class Track:
     """One part. `channel` 0..15 is None when the writer may choose; drums sound on channel 9."""
@@ -119,8 +139,11 @@ class Track:
     controls: Array = field(default_factory=lambda: _empty(CONTROL_DTYPE))
     bends: Array = field(default_factory=lambda: _empty(BEND_DTYPE))
     program_changes: Array = field(default_factory=lambda: _empty(PROGRAM_DTYPE))
+    pressures: Array = field(default_factory=lambda: _empty(PRESSURE_DTYPE))
+    releases: Array = field(default_factory=lambda: _empty(RELEASE_DTYPE))
     lyrics: tuple[Text, ...] = ()
     texts: tuple[Text, ...] = ()
+    others: tuple[MidiEvent, ...] = ()
 
     def __post_init__(self) -> None:
         for name, dtype in _TRACK_ARRAYS.items():
@@ -131,7 +154,7 @@ class Track:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Track):
             return NotImplemented
-        scalars = ("program", "is_drum", "name", "channel", "lyrics", "texts")
+        scalars = ("program", "is_drum", "name", "channel", "lyrics", "texts", "others")
         return all(getattr(self, n) == getattr(other, n) for n in scalars) and all(
             np.array_equal(getattr(self, n), getattr(other, n)) for n in _TRACK_ARRAYS
         )
@@ -149,6 +172,8 @@ _TRACK_ARRAYS = {
     "controls": CONTROL_DTYPE,
     "bends": BEND_DTYPE,
     "program_changes": PROGRAM_DTYPE,
+    "pressures": PRESSURE_DTYPE,
+    "releases": RELEASE_DTYPE,
 }
 
 
@@ -157,7 +182,8 @@ class Score:
     """A piece. `end` is the tick at which it ends, rests included; 0 means where the last note ends.
 
     An absent tempo is 120 quarters a minute, an absent metre 4/4, as in the MIDI standard. `texts` are the
-    free text events of the conductor track; `chords` are the harmony, one symbol from each time on.
+    free text events of the conductor track, `others` what else it holds; `chords` are the harmony, one symbol from
+    each time on. A pickup is a first metre of one short bar (1/4 before 4/4), as notation programs write it.
 
     Raises:
         MusegenError: if `ticks_per_beat` (ticks a quarter note) is not positive.
@@ -171,13 +197,14 @@ class Score:
     chords: tuple[Chord, ...] = ()
     markers: tuple[Text, ...] = ()
     texts: tuple[Text, ...] = ()
+    others: tuple[MidiEvent, ...] = ()
     title: str = ""
     end: int = 0
 
     def __post_init__(self) -> None:
         if self.ticks_per_beat <= 0:
             raise MusegenError(f"ticks_per_beat is {self.ticks_per_beat}; it must be positive")
-        for name in ("tempos", "time_signatures", "key_signatures", "chords", "markers", "texts"):
+        for name in ("tempos", "time_signatures", "key_signatures", "chords", "markers", "texts", "others"):
             object.__setattr__(self, name, tuple(sorted(getattr(self, name), key=lambda event: event.time)))
         object.__setattr__(self, "tracks", tuple(self.tracks))
         object.__setattr__(self, "end", max(self.end, self.notes_end))

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from musegen.errors import RequestError
-from musegen.score.model import Array, Chord, KeySignature, Score, Tempo, Text, TimeSignature, Track
+from musegen.score.model import Array, Chord, KeySignature, MidiEvent, Score, Tempo, Text, TimeSignature, Track
 from musegen.score.theory import Key, transpose_chord
 from musegen.score.timing import DEFAULT_METRE, DEFAULT_TEMPO, bar_starts, in_force
 
@@ -22,7 +22,7 @@ MAX_TICKS_PER_BEAT = 32_767
 """The finest resolution a MIDI file can state."""
 
 E = TypeVar("E", Tempo, TimeSignature, KeySignature, Chord)
-T = TypeVar("T", Tempo, TimeSignature, KeySignature, Chord, Text)
+T = TypeVar("T", Tempo, TimeSignature, KeySignature, Chord, Text, MidiEvent)
 
 
 # ---- time --------------------------------------------------------------------------------------------------
@@ -46,7 +46,8 @@ def map_times(score: Score, tick: Callable[[Array], Array], ticks_per_beat: int 
         notes["duration"] = tick(old.notes["start"] + old.notes["duration"]) - notes["start"]
         return replace(
             old, notes=notes, controls=rows(old.controls), bends=rows(old.bends),
-            program_changes=rows(old.program_changes), lyrics=events(old.lyrics), texts=events(old.texts),
+            program_changes=rows(old.program_changes), pressures=rows(old.pressures), releases=rows(old.releases),
+            lyrics=events(old.lyrics), texts=events(old.texts), others=events(old.others),
         )  # fmt: skip
 
     return replace(
@@ -59,6 +60,7 @@ def map_times(score: Score, tick: Callable[[Array], Array], ticks_per_beat: int 
         chords=events(score.chords),
         markers=events(score.markers),
         texts=events(score.texts),
+        others=events(score.others),
         end=int(tick(np.array([score.end], np.int64))[0]),
     )
 
@@ -86,7 +88,7 @@ def quantize(score: Score, steps_per_beat: int) -> Score:
     """The score on a grid of `steps_per_beat` steps a quarter.
 
     Onsets and ends of notes go to the nearest step, and a note lasts one step at least; tempi, metres, keys
-    and texts go to the nearest step too, controllers and bends stay where they are. Where ticks_per_beat is
+    and texts go to the nearest step too, controllers, bends and aftertouch stay where they are. Where ticks_per_beat is
     not a multiple of `steps_per_beat`, a step falls on the tick nearest to it; a grid finer than the ticks
     changes nothing. Doing it twice is doing it once.
 
@@ -110,7 +112,7 @@ def quantize(score: Score, steps_per_beat: int) -> Score:
         first = step(old.notes["start"])
         last = np.maximum(step(old.notes["start"] + old.notes["duration"]), first + 1)
         notes["start"], notes["duration"] = tick(first), tick(last) - tick(first)
-        return replace(snapped, notes=notes, controls=old.controls, bends=old.bends)
+        return replace(snapped, notes=notes, controls=old.controls, bends=old.bends, pressures=old.pressures)
 
     snapped = map_times(score, lambda times: tick(step(times)))
     return snapped.with_tracks(track(*pair) for pair in zip(score.tracks, snapped.tracks, strict=True))
@@ -156,10 +158,21 @@ def _rows_restated(rows: Array, start: int, stop: int, key: str | None) -> Array
     return np.concatenate((carried[np.array(keep, bool)], inside))
 
 
+def _releases_of(track: Track, notes: Array) -> Array:
+    """The releases of the track that belong to an end of one of `notes`."""
+    rows = track.releases
+    if not len(rows):
+        return rows
+    ends = ((notes["start"] + notes["duration"]) << 7) + notes["pitch"]
+    return rows[np.isin((rows["time"] << 7) + rows["pitch"], ends)]
+
+
 def _slice_track(track: Track, start: int, stop: int, event_stop: int) -> Track:
     ends = track.notes["start"] + track.notes["duration"]
     inside = (track.notes["start"] < stop) & ((ends > start) | (track.notes["start"] >= start))
     notes = track.notes[inside].copy()
+    releases = _releases_of(track, notes[notes["start"] + notes["duration"] <= stop]).copy()
+    releases["time"] -= start
     begins = np.maximum(notes["start"], start)
     notes["duration"] = np.minimum(notes["start"] + notes["duration"], stop) - begins
     notes["start"] = begins - start
@@ -174,16 +187,19 @@ def _slice_track(track: Track, start: int, stop: int, event_stop: int) -> Track:
         program_changes=later,
         controls=_rows_restated(track.controls, start, event_stop, "number"),
         bends=_rows_restated(track.bends, start, event_stop, None),
+        pressures=_rows_restated(track.pressures, start, event_stop, "pitch"),
+        releases=releases,
         lyrics=_within(track.lyrics, start, event_stop),
         texts=_within(track.texts, start, event_stop),
+        others=_within(track.others, start, event_stop),
     )
 
 
 def slice_bars(score: Score, first: int, last: int) -> Score:
     """Bars `first` to `last` (excluded) as a piece of its own, `end` at its closing bar line.
 
-    Notes that hold over either line are clipped. Tempo, metre, key, chord, program, controllers and bend in
-    force are restated at 0. All tracks stay, silent ones too; bars past the end are empty.
+    Notes that hold over either line are clipped. Tempo, metre, key, chord, program, controllers, bend and
+    aftertouch in force are restated at 0. All tracks stay, silent ones too; bars past the end are empty.
 
     Raises:
         RequestError: unless 0 <= first < last.
@@ -199,6 +215,7 @@ def slice_bars(score: Score, first: int, last: int) -> Score:
         chords=_restated(score.chords, start, event_stop),
         markers=_within(score.markers, start, event_stop),
         texts=_within(score.texts, start, event_stop),
+        others=_within(score.others, start, event_stop),
         end=stop - start,
     )
 
@@ -220,7 +237,7 @@ def blank_region(score: Score, first: int, last: int) -> Score:
         held = notes["start"] < start
         notes["duration"][held] = np.minimum(notes["duration"], start - notes["start"])[held]
         lyrics = tuple(lyric for lyric in track.lyrics if not start <= lyric.time < stop)
-        return replace(track, notes=notes, lyrics=lyrics)
+        return replace(track, notes=notes, releases=_releases_of(track, notes), lyrics=lyrics)
 
     return score.with_tracks(blanked(track) for track in score.tracks)
 
@@ -246,6 +263,7 @@ def merge(scores: Sequence[Score]) -> Score:
         chords=next((part.chords for part in parts if part.chords), ()),
         markers=tuple(marker for part in parts for marker in part.markers),
         texts=tuple(text for part in parts for text in part.texts),
+        others=tuple(event for part in parts for event in part.others),
         title=next((part.title for part in parts if part.title), ""),
         end=max(part.end for part in parts),
     )
@@ -282,6 +300,7 @@ def _append(score: Score, later: Score) -> Score:
         chords=_joined(score.chords, moved.chords, join, None),
         markers=score.markers + moved.markers,
         texts=score.texts + moved.texts,
+        others=score.others + moved.others,
         end=moved.end,
     )
 
@@ -330,8 +349,11 @@ def _append_track(track: Track, later: Track, join: int) -> Track:
         controls=_join_rows(track.controls, later.controls, join, "number"),
         bends=_join_rows(track.bends, later.bends, join, None),
         program_changes=np.concatenate((track.program_changes, changes)),
+        pressures=_join_rows(track.pressures, later.pressures, join, "pitch"),
+        releases=np.concatenate((track.releases, later.releases)),
         lyrics=track.lyrics + later.lyrics,
         texts=track.texts + later.texts,
+        others=track.others + later.others,
     )
 
 
@@ -362,12 +384,20 @@ def transpose(score: Score, semitones: int) -> Score:
     if not -down <= semitones <= up:
         raise RequestError(f"cannot transpose by {semitones} semitones; this piece allows {-down} to {up}")
 
+    def moved(rows: Array) -> Array:
+        keyed = rows["pitch"] >= 0
+        pitches = rows["pitch"] + semitones * keyed
+        moved_rows: Array = rows.copy()
+        moved_rows["pitch"] = pitches
+        # Of keys that no note strikes, some would leave the keyboard.
+        return moved_rows[~keyed | ((pitches >= 0) & (pitches < 128))]
+
     def transposed(track: Track) -> Track:
         if track.is_drum:
             return track
         notes = track.notes.copy()
         notes["pitch"] += semitones
-        return replace(track, notes=notes)
+        return replace(track, notes=notes, releases=moved(track.releases), pressures=moved(track.pressures))
 
     def key(old: KeySignature) -> KeySignature:
         return Key.from_signature(old).transposed(semitones).signature(old.time)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from musegen.errors import FileFormatError
@@ -22,33 +23,20 @@ def write_bytes(data: bytes, path: Path | str, *, force: bool = False) -> None:
         raise FileFormatError(f"{path}: is a folder; name a file")
     if path.exists() and not force:
         raise FileFormatError(f"{path}: exists already; say --force (force=True) to overwrite it")
-    try:
+    temporary = path.parent / f".musegen-{secrets.token_hex(8)}.tmp"
+    try:  # a signal may come at any moment, so the name is settled before there is a file
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            temporary.chmod(0o666 & ~_UMASK)  # a temporary file is private otherwise
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(handle)
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _cannot_write(path: Path, error: OSError) -> FileFormatError:
     return FileFormatError(f"{path}: cannot be written ({error.strerror})")
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
-
-
-_UMASK = _umask()  # asked once: to ask is to change it for a moment

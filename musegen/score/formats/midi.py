@@ -1,23 +1,29 @@
 """MIDI files (.mid, .midi) <-> Score, and miditoolkit's objects <-> Score.
 
-Reading keeps notes, controllers (the pedal among them), bends, programs, channels, names, lyrics, texts,
-markers, tempi, metres, keys and the end. The rules:
+Reading keeps everything that a file holds, but for how it was put into bytes. The rules:
 
-- A chunk gives one Track for each channel in it. A chunk after the first without channel messages gives a
-  Track without notes. Lyrics and texts of a chunk go to its first Track; texts of the first chunk to the
-  Score.
+- A chunk gives one Track for each channel in it, of format 0 too. A chunk after the first without channel messages
+  gives a Track without notes. Lyrics, texts and other events of a chunk go to its first Track; texts and other events
+  of the first chunk to the Score.
 - The first chunk's name is the title (and the name of the Tracks in it, if it has any). Lyrics of a first
   chunk without notes become a Track of their own, which holds nothing else.
 - A text "chord: Dm7" in the first chunk is a Chord.
-- Of overlapping notes of one pitch in one chunk and channel, the first to begin is the first to end.
+- Of overlapping notes of one pitch in one chunk and channel, the first to begin is the first to end. Where there are
+  more notes than note-offs, see pairing.py.
 - `Track.program` is the first program change, if it comes before any note, otherwise 0; program changes after
   tick 0 stand in `program_changes` as well.
 - Channel 9 (counted from 0) is the drums, and nothing else is.
-- Release velocities, and the clocks that a metre states besides its fraction, are not kept. Sysex, aftertouch
-  and other kinds of event are not kept either, and are counted in a warning.
+- Release velocities of 0 and 64 count as not said. Sysex messages, copyright notices, ports and whatever else there
+  is stand in `others` as they came.
+- Texts are UTF-8; where they are not, Latin-1, which keeps every byte of any other encoding.
+- SMPTE time becomes quarters that last as long; of format 2, each chunk is a piece of its own, and they stand one
+  after the other behind markers.
+- What is damaged is repaired (repair.py) and what is impossible left out (a tempo of 0, a metre of 0/4, a key of nine
+  sharps), and both are counted in a warning.
 
-Writing makes format 1: a conductor chunk, then one chunk a Track, all ending at `score.end`. At one tick come
-texts, notes off, controllers, program, bend, notes on. Every Track that plays states its program at tick 0.
+Writing makes format 1: a conductor chunk, then one chunk a Track, all ending at `score.end`; or, if asked for, format
+0, all in one chunk, without the names of the Tracks. At one tick come texts and other events, notes off, controllers,
+program, bend, aftertouch, notes on. Every Track that plays states its program at tick 0.
 miditoolkit's own writer would lose channels, texts and the lyrics' tracks, so the bytes are ours.
 """
 

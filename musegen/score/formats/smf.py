@@ -1,7 +1,12 @@
-"""Standard MIDI file bytes <-> events with their ticks, each track chunk apart: the container, not the music.
+"""Standard MIDI file bytes <-> events with their ticks: the container, not the music.
 
-The scan finds runs of channel messages with compiled patterns and decodes them all as arrays, so its cost is
-that of a regular expression, not of a Python loop over events. Meta events are few and are taken one by one.
+Compiled patterns find the runs of channel messages; NumPy takes all runs of a file apart at once. A message of two
+data bytes has exactly three bytes below 0x80 (the last byte of its wait, and its data), and a byte of 0x80 or more
+before the first of them belongs to the wait, before the second is the status. So no message needs a look of its own,
+and the cost is a few passes over arrays. Meta and sysex events are few and are taken one by one.
+
+`split` and `scan` read sound files only, and raise Unsound at the first byte that is not; repair.py then makes sound
+bytes of what there is.
 
 Source: The Complete MIDI 1.0 Detailed Specification, "Standard MIDI Files 1.0" (RP-001).
 """
@@ -10,237 +15,363 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from musegen.errors import FileFormatError
+from musegen.score.formats.options import Limits
 from musegen.score.model import Array
 
 MAX_TICK = 2**31 - 1
-"""The last tick that symusic can hold."""
+"""The last tick: what other readers can hold."""
 MAX_DELTA = 2**28 - 1
 """The longest wait between two events that a file can state."""
 
 NOTE_OFF, NOTE_ON, KEY_PRESSURE, CONTROL, PROGRAM, CHANNEL_PRESSURE, BEND = range(0x80, 0xF0, 0x10)
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
-TEXT, NAME, LYRIC, MARKER, END_OF_TRACK, TEMPO, METRE, KEY = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51, 0x58, 0x59
+_SYSEX_STATUSES = frozenset((SYSEX, ESCAPE))
+_SHORT_STATUSES = frozenset(range(0xC0, 0xE0))
+TEXT, NAME, LYRIC, MARKER, END_OF_TRACK, TEMPO = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51
+SMPTE_OFFSET, METRE, KEY = 0x54, 0x58, 0x59
 """Kinds of meta event."""
 
 DRUM_CHANNEL = 9
 CHORD_PREFIX = "chord: "
 """How a text event of the conductor begins that is a chord symbol."""
 
-_DELTA = rb"[\x80-\xff]{0,3}[\x00-\x7f]"
-_HEAD = re.compile(_DELTA + rb"([\x80-\xff]?)")
-_LENGTH = re.compile(_DELTA)
-_MESSAGE = {
-    1: _DELTA + rb"[\xc0-\xdf]?[\x00-\x7f]",
-    2: _DELTA + rb"[\x80-\xbf\xe0-\xef]?[\x00-\x7f]{2}",
-}
-_MESSAGES = {n_data: re.compile(message) for n_data, message in _MESSAGE.items()}
-# Bounded, since the engine keeps a note of every repetition it may have to take back.
-_RUNS = {n_data: re.compile(rb"(?:" + message + rb"){1,5000}") for n_data, message in _MESSAGE.items()}
+_HIGH, _LOW = rb"[\x80-\xff]", rb"[\x00-\x7f]"
+_DELTA = _HIGH + rb"{0,3}" + _LOW
+HEAD = re.compile(_DELTA + rb"(" + _HIGH + rb"?)")
+"""A wait, and the status behind it if it says one."""
+VARIABLE = re.compile(_DELTA)
+"""A number of variable length."""
+
+
+_STATUS = rb"[\x80-\xbf\xe0-\xef]"
+_DATA = _LOW + _LOW
+# The frequent shapes of a message stand apart, which is four times as quick. Bounded, since the engine keeps a note of
+# every repetition it may have to take back.
+RUN = re.compile(
+    rb"(?:" + rb"|".join((_LOW + _DATA, _LOW + _STATUS + _DATA, _HIGH + rb"{1,3}" + _LOW + _STATUS + rb"?" + _DATA))
+    + rb"){1,5000}"
+)  # fmt: skip
+"""A run of messages of two data bytes; the first may have no status of its own."""
+SHORT = re.compile(_DELTA + rb"[\xc0-\xdf]?(" + _LOW + rb")")
+"""A message of one data byte, which may have no status of its own."""
+
+
+class Unsound(Exception):  # noqa: N818  # it is caught and mended, no error that a user meets
+    """The bytes break the rules of the format; never leaves this package."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header says: format, how many tracks, and ticks a quarter or, with the highest bit set, SMPTE time."""
+
+    midi_format: int
+    n_tracks: int
+    division: int
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
-    """One track chunk: `body` as it stands, its channel messages as arrays of one length in file order.
+class Events:
+    """What the track chunks of a file hold.
 
-    `tick` is int64, the others uint8; `data2` is 0 in messages of one data byte. `metas` are
-    (tick, kind, data).
+    Attributes:
+        order: the messages of two data bytes (notes, controllers, bends, aftertouch of a key) as arrays of one length,
+            in file order: their place among all events of the file (int64);
+        tick: from the beginning of their chunk (int64);
+        chunk: the number of their chunk (int64);
+        status, data1, data2: their bytes (uint8).
+        shorts: those of one (programs, aftertouch of a channel): (order, tick, chunk, status, data).
+        specials: for each chunk (tick, status, kind, data) of the meta and sysex events but its end; the kind of a
+            sysex event is its status.
+        ends: the tick at which each chunk ends.
+        bare: how often a status runs on behind a meta or sysex event, which the standard forbids.
     """
 
-    body: bytes
+    order: Array
     tick: Array
+    chunk: Array
     status: Array
     data1: Array
     data2: Array
-    metas: tuple[tuple[int, int, bytes], ...]
-    end: int
-    n_sysex: int
-
-    @property
-    def kind(self) -> Array:
-        """The upper half of each status: 0x90 for note on and so on."""
-        return self.status & 0xF0
-
-    @property
-    def channel(self) -> Array:
-        """The channel of each message, 0..15."""
-        return self.status & 0x0F
+    shorts: list[tuple[int, int, int, int, int]]
+    specials: list[list[tuple[int, int, int, bytes]]]
+    ends: list[int]
+    bare: int
 
 
-def split(data: bytes) -> tuple[int, list[Chunk]]:
-    """Take a file apart: (ticks_per_beat, track chunks). Chunks of other kinds are stepped over.
+def split(data: bytes) -> tuple[Header, list[bytes]]:
+    """Take a sound file apart: its header and the bodies of its track chunks.
 
     Raises:
-        FileFormatError: if it is no MIDI file of format 0 or 1 in ticks a quarter, or is damaged.
+        Unsound: unless it is a header of six bytes and track chunks, up to the last byte.
     """
-    if not data:
-        raise FileFormatError("the file is empty")
-    if data[:4] != b"MThd":
-        raise FileFormatError("not a MIDI file (it does not begin with MThd)")
-    if len(data) < 14:
-        raise FileFormatError("the MIDI header is cut short")
-    length, midi_format, _, division = struct.unpack(">IHHH", data[4:14])
-    if midi_format > 1:
-        raise FileFormatError(f"MIDI format {midi_format} is not supported; save it as format 0 or 1")
-    if division & 0x8000:
-        raise FileFormatError("its time is in SMPTE frames; save it with ticks per quarter note")
-    if division == 0:
-        raise FileFormatError("it states 0 ticks per quarter note, so its times mean nothing")
-    chunks = []
-    position = 8 + max(6, length)
-    while position + 8 <= len(data):
-        kind = data[position : position + 4]
+    if data[:8] != b"MThd\0\0\0\6" or len(data) < 14:
+        raise Unsound
+    header = Header(*struct.unpack_from(">HHH", data, 8))
+    bodies = []
+    position = 14
+    while position < len(data):
         start = position + 8
-        position = start + int.from_bytes(data[position + 4 : start], "big")
-        if position > len(data):
-            raise FileFormatError(f"cut short: a chunk ends {position - len(data)} bytes past the end of the file")
-        if kind == b"MTrk":
-            chunks.append(_scan(data[start:position], start))
-    if not chunks:
-        raise FileFormatError("the MIDI file has no track")
-    return division, chunks
+        position = start + int.from_bytes(data[start - 4 : start], "big")
+        if data[start - 8 : start - 4] != b"MTrk" or position > len(data):
+            raise Unsound
+        bodies.append(data[start:position])
+    if not bodies or header.midi_format > 2 or not header.division:
+        raise Unsound
+    return header, bodies
 
 
-def _scan(body: bytes, offset: int) -> Chunk:
-    """Read the events of a track chunk; `offset` is where it stands in the file."""
-    messages: list[bytes] = []  # waits and channel messages as they stand
-    widths: list[tuple[int, int]] = []  # (data bytes, how many such messages), run by run
-    waits: list[tuple[int, int]] = []  # (messages before it, ticks) for each event that is no channel message
-    metas: list[tuple[int, int, bytes]] = []  # (index in waits, kind, data)
-    position = running = n_sysex = 0  # running is 1 or 2, the data bytes of the status that runs on
-    ended = False
-    while position < len(body) and not ended:
-        head = _HEAD.match(body, position)
-        status = ord(head[1] or b"\0") if head else 0
-        if head is None or not status | running:
-            raise _damaged(offset + position)
-        if status < SYSEX:
-            running = (1 if 0xC0 <= status < 0xE0 else 2) if status else running
-            run = _RUNS[running].match(body, position)
-            if run is None:
-                raise _damaged(offset + position)
-            found = _MESSAGES[running].findall(body, position, run.end())
-            messages += found
-            widths.append((running, len(found)))
-            position = run.end()
-            continue
-        waits.append((len(messages), _number(body[position : head.end() - 1])))
-        kind, start, position = _special(body, head.end(), status, offset)
-        if status != META:
-            n_sysex += 1
-        elif kind == END_OF_TRACK:
-            ended = True
-        else:
-            metas.append((len(waits) - 1, kind, body[start:position]))
-    tick, status_of, data1, data2, special = _decode(messages, widths, waits)
-    end = max(int(tick[-1]) if len(tick) else 0, special[-1] if special else 0)
-    if end > MAX_TICK:
-        raise FileFormatError(f"it is {end} ticks long; the most that can be read is {MAX_TICK}")
-    placed = tuple((special[index], kind, data) for index, kind, data in metas)
-    return Chunk(body, tick, status_of, data1, data2, placed, end, n_sysex)
+def scan(bodies: Sequence[bytes], limits: Limits) -> Events:
+    """Read the events of sound track chunks.
+
+    Raises:
+        Unsound: at anything that is no event, and where a chunk does not end with its end.
+        FileFormatError: if there are more events than `limits` allows.
+    """
+    parts = _Parts()
+    for body in bodies:
+        parts.add(body)
+    limits.check("events", sum(map(len, parts.runs)) // 4 + len(parts.waits))
+    return _placed(parts)
 
 
-def _special(body: bytes, position: int, status: int, offset: int) -> tuple[int, int, int]:
+class _Parts:
+    """The chunks cut into runs of messages of two data bytes and single events of other kinds, in file order.
+
+    Attributes:
+        waits: the wait of each single event, RUN for a run.
+        runs: the bytes of each run.
+        firsts: for each chunk how many parts stand before it.
+        shorts: (part, chunk, status, data).
+        specials: for each chunk (part, status, kind, data).
+        bare: how often a status runs on behind a special.
+    """
+
+    RUN = -1
+
+    def __init__(self) -> None:
+        self.waits: list[int] = []
+        self.runs: list[bytes] = []
+        self.firsts: list[int] = []
+        self.shorts: list[tuple[int, int, int, int]] = []
+        self.specials: list[list[tuple[int, int, int, bytes]]] = []
+        self.bare = 0
+
+    def add(self, body: bytes) -> None:
+        """Cut one chunk.
+
+        Raises:
+            Unsound: at anything that is no event, and where the chunk does not end with its end.
+        """
+        self.firsts.append(len(self.waits))
+        specials: list[tuple[int, int, int, bytes]] = []
+        self.specials.append(specials)
+        position = running = 0
+        special = False
+        while True:
+            head = HEAD.match(body, position)
+            if head is None:
+                raise Unsound
+            said = head[1]
+            status = said[0] if said else running
+            if not said:
+                self.bare += special and status > 0
+            if 0 < status < SYSEX:
+                running, special = status, False
+                if status in _SHORT_STATUSES:
+                    position = self._add_short(body, position, head.end() - len(said), status)
+                    continue
+                run = RUN.match(body, position)
+                if run is None:
+                    raise Unsound
+                position = run.end()
+                self.runs.append(run[0])
+                self.waits.append(self.RUN)
+                continue
+            wait = number(body, position, head.end() - 1)
+            kind, start, position = _special(body, head.end(), status)
+            if kind == END_OF_TRACK and status == META:
+                self.waits.append(wait)
+                break
+            specials.append((len(self.waits), status, kind, body[start:position]))
+            self.waits.append(wait)
+            special = True
+        if position != len(body):
+            raise Unsound
+
+    def _add_short(self, body: bytes, position: int, stop: int, status: int) -> int:
+        """A message of one data byte whose wait goes up to `stop`; where it ends."""
+        short = SHORT.match(body, position)
+        if short is None:
+            raise Unsound
+        self.shorts.append((len(self.waits), len(self.firsts) - 1, status, short[1][0]))
+        self.waits.append(number(body, position, stop))
+        return short.end()
+
+
+def _special(body: bytes, position: int, status: int) -> tuple[int, int, int]:
     """Kind, start and stop of the data of the meta or sysex event whose status stands before `position`."""
-    kind = body[position] if status == META and position < len(body) else status
-    length = _LENGTH.match(body, position + (status == META))
-    if status not in {META, SYSEX, ESCAPE} or length is None:
-        raise _damaged(offset + position)
-    stop = length.end() + _number(length[0])
+    kind = status
+    if status == META:
+        kind = body[position] if position < len(body) else META
+        position += 1
+    length = VARIABLE.match(body, position)
+    if length is None or not (kind < 0x80 or kind in _SYSEX_STATUSES):
+        raise Unsound
+    start = length.end()
+    stop = start + number(body, position, start)
     if stop > len(body):
-        raise _damaged(offset + position)
-    return kind, length.end(), stop
+        raise Unsound
+    return kind, start, stop
 
 
-def _damaged(position: int) -> FileFormatError:
-    return FileFormatError(f"damaged: no MIDI event can be read at byte {position}")
-
-
-def _number(data: bytes) -> int:
-    """A variable-length number."""
+def number(data: bytes, start: int, stop: int) -> int:
+    """The number of variable length in these bytes."""
     value = 0
-    for byte in data:
+    for byte in data[start:stop]:
         value = value << 7 | byte & 0x7F
     return value
 
 
-def _decode(
-    messages: list[bytes], widths: list[tuple[int, int]], waits: list[tuple[int, int]]
-) -> tuple[Array, Array, Array, Array, list[int]]:
-    """Ticks, statuses and both data bytes of the channel messages; the ticks of the other events."""
-    data = np.frombuffer(b"".join(messages), np.uint8)
-    sizes = np.fromiter(map(len, messages), np.int64, len(messages))
-    n_data = np.repeat([width for width, _ in widths], [count for _, count in widths]).astype(np.int64)
-    ends = np.cumsum(sizes)
-    data1 = data[ends - n_data]
-    data2 = np.where(n_data == 2, data[ends - 1], np.uint8(0))
-    before = data[ends - n_data - 1]  # the status, or the last byte of the wait where the status runs on
-    explicit = before >= 0x80
-    status = before[np.maximum.accumulate(np.where(explicit, np.arange(len(ends)), 0))]
-    extra = sizes - n_data - 1 - explicit  # bytes of the wait before its last
-    last = ends - n_data - 1 - explicit
-    wait = data[last].astype(np.int64)
-    for place in (1, 2, 3):
-        longer = np.flatnonzero(extra >= place)
-        wait[longer] += (data[last[longer] - place].astype(np.int64) & 0x7F) << (7 * place)
-    tick = np.cumsum(wait)
-    if not waits:
-        return tick, status, data1, data2, []
-    index, ticks = np.array(waits, np.int64).T
-    special = np.append(0, tick)[index] + np.cumsum(ticks)
-    tick += np.append(0, np.cumsum(ticks))[np.searchsorted(index, np.arange(len(tick)), side="right")]
-    return tick, status, data1, data2, special.tolist()
+def _placed(parts: _Parts) -> Events:
+    """Ticks for everything: the waits of all events in file order, added up."""
+    wait, status, data, before = _decode(b"".join(parts.runs))
+    waits = np.array(parts.waits, np.int64)
+    runs = (waits == parts.RUN).nonzero()[0]
+    counts = np.ones(len(waits), np.int64)
+    ends = before[np.array([*map(len, parts.runs)], np.int64).cumsum()] // 3  # messages up to the end of each run
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    counts[runs] = lengths
+    starts = counts.cumsum() - counts
+    all_waits = np.empty(len(wait) + len(waits) - len(runs), np.int64)
+    all_waits[starts] = waits
+    order = np.arange(len(wait)) + (starts[runs] - ends + lengths).repeat(lengths)
+    all_waits[order] = wait
+    tick = all_waits.cumsum()
+    first = starts[parts.firsts]
+    base = tick[first] - all_waits[first]
+    last = np.append(first[1:], len(tick)) - 1
+    chunk = first.searchsorted(order, side="right") - 1
+    bases, at, places = base.tolist(), tick[starts].tolist(), starts.tolist()
+    return Events(
+        order=order,
+        tick=tick[order] - base[chunk],
+        chunk=chunk,
+        status=status,
+        data1=data[:, 0],
+        data2=data[:, 1],
+        shorts=[
+            (places[part], at[part] - bases[of_chunk], of_chunk, status, data)
+            for part, of_chunk, status, data in parts.shorts
+        ],
+        specials=[
+            [(at[part] - start, status, kind, data) for part, status, kind, data in of_chunk]
+            for start, of_chunk in zip(bases, parts.specials, strict=True)
+        ],
+        ends=(tick[last] - base).tolist(),
+        bare=parts.bare,
+    )
 
 
-def join(ticks_per_beat: int, chunks: Iterable[bytes]) -> bytes:
-    """A format 1 file of these track chunks' bodies."""
+def _decode(stream: bytes) -> tuple[Array, Array, Array, Array]:
+    """Take runs of messages of two data bytes, joined, apart.
+
+    Returns:
+        Waits (n,) int64, statuses (n,), data (n, 2), and for each place in the stream and its end (bytes + 1,) how
+        many bytes below 0x80 stand before it.
+    """
+    bytes_ = np.frombuffer(stream, np.uint8)
+    high = bytes_ >= 0x80
+    before = np.zeros(len(bytes_) + 1, np.int64)
+    (~high).cumsum(out=before[1:])
+    lows = bytes_[~high].reshape(-1, 3)
+    places = high.nonzero()[0]
+    message, phase = np.divmod(before[places], 3)
+    said = phase == 1
+    status = np.zeros(len(lows), np.uint8)
+    status[message[said]] = bytes_[places[said]]
+    if np.count_nonzero(said) < len(lows):
+        status = status[np.maximum.accumulate(np.where(status, np.arange(len(lows)), 0))]
+    wait = lows[:, 0].astype(np.int64)
+    longer = message[~said]
+    if len(longer):
+        more = bytes_[places[~said]].astype(np.int64) & 0x7F
+        power = np.full(len(longer), 7)  # of two; a byte that others of its wait follow stands higher
+        for distance in (1, 2):
+            power[:-distance] += 7 * (longer[distance:] == longer[:-distance])
+        for bits in (7, 14, 21):  # at each, a wait has one byte at most
+            chosen = (power == bits).nonzero()[0]
+            wait[longer[chosen]] += more[chosen] << bits
+    return wait, status, lows[:, 1:], before
+
+
+def says_status(run: bytes) -> bool:
+    """Whether the first message of a run says its status."""
+    head = HEAD.match(run)
+    return head is not None and head[1] != b""
+
+
+def last_status(run: bytes) -> int:
+    """The last status that a run of messages of two data bytes says; 0 if it says none."""
+    return int(_decode(run)[1][-1])
+
+
+def smpte(division: int) -> tuple[int, int]:
+    """Ticks a quarter and microseconds a quarter that last as long as the ticks of SMPTE time.
+
+    Its upper byte is minus the frames a second (29 stands for 30000/1001), its lower one the ticks a frame.
+
+    Raises:
+        FileFormatError: for a rate that is none of SMPTE's, or no ticks.
+    """
+    frames, ticks = 256 - (division >> 8), division & 0xFF
+    if frames not in {24, 25, 29, 30} or not ticks:
+        raise FileFormatError(
+            f"its time is {ticks} ticks in each of {frames} frames a second, which no SMPTE clock has; save it with "
+            "ticks per quarter note"
+        )
+    a_second = (30 if frames == 29 else frames) * ticks
+    quarters = 2 if a_second % 2 == 0 else 1
+    return a_second // quarters, round(1_000_000 / quarters * (1.001 if frames == 29 else 1))
+
+
+def join(ticks_per_beat: int, chunks: Iterable[bytes], midi_format: int = 1) -> bytes:
+    """A file of these track chunks' bodies."""
     bodies = list(chunks)
-    parts = [struct.pack(">4sIHHH", b"MThd", 6, 1, len(bodies), ticks_per_beat)]
+    parts = [struct.pack(">4sIHHH", b"MThd", 6, midi_format, len(bodies), ticks_per_beat)]
     for body in bodies:
         parts += (b"MTrk", struct.pack(">I", len(body)), body)
     return b"".join(parts)
 
 
-def track_body(events: list[tuple[int, int, int, bytes]], end: int) -> bytes:
-    """The body of a track chunk of (tick, rank, order, message) events, which are sorted so.
-
-    It closes at tick `end`, or with the last event if that is later.
-
-    Raises:
-        FileFormatError: if two events stand too far apart for the format.
-    """
-    parts: list[bytes] = []
-    now = 0
-    for tick, _, _, message in sorted(events):
-        parts += (_variable(tick - now), message)
-        now = tick
-    parts += (_variable(max(0, end - now)), meta(END_OF_TRACK, b""))
-    return b"".join(parts)
-
-
 def meta(kind: int, data: bytes) -> bytes:
     """A meta event without its wait."""
-    return bytes((META, kind)) + _variable(len(data)) + data
+    return bytes((META, kind)) + variable(len(data)) + data
 
 
-def _variable(number: int) -> bytes:
-    """`number` as a variable-length number."""
-    if number < 0x80:
-        return _SHORT[number]
-    if number > MAX_DELTA:
-        raise FileFormatError(f"a wait of {number} ticks does not fit a MIDI file; the most is {MAX_DELTA}")
-    tail = [number & 0x7F]
-    while number := number >> 7:
-        tail.append(number & 0x7F | 0x80)
+def variable(value: int) -> bytes:
+    """`value` as a number of variable length.
+
+    Raises:
+        FileFormatError: if it is too large for the format.
+    """
+    if value < 0x80:
+        return _SHORT[value]
+    if value > MAX_DELTA:
+        raise FileFormatError(f"a wait of {value} ticks does not fit a MIDI file; the most is {MAX_DELTA}")
+    tail = [value & 0x7F]
+    while value := value >> 7:
+        tail.append(value & 0x7F | 0x80)
     return bytes(reversed(tail))
 
 
-_SHORT = [bytes((number,)) for number in range(0x80)]
+_SHORT = [bytes((value,)) for value in range(0x80)]
 
 
 def clocks_per_click(power: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from musegen.errors import FileFormatError, MusegenWarning
-from musegen.score.formats import FORMATS, read, smf, to_bytes, write, write_bytes
+from musegen.score.formats import WriteOptions, read, smf, to_bytes, write, write_bytes
 from musegen.score.model import NOTE_DTYPE, Score, Track, frozen
 
 SONG = Score(480, (Track(frozen([(0, 60, 480, 64)], NOTE_DTYPE), channel=0, name="Song"),), title="Song")
@@ -72,10 +72,10 @@ def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["a.wav", "a", "mid", "a.mid.bak"])
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path, name: str) -> None:
-    for call in (lambda: read(tmp_path / name), lambda: write(SONG, tmp_path / name)):
-        with pytest.raises(FileFormatError, match=r"unknown suffix .*; musegen knows \.mid, \.midi"):
-            call()
-    assert list(FORMATS) == [".mid", ".midi"]
+    with pytest.raises(FileFormatError, match=r"unknown suffix .*; musegen reads \.mid, \.midi, \.kar, \.rmi, "):
+        read(tmp_path / name)
+    with pytest.raises(FileFormatError, match=r"unknown suffix .*; musegen writes \.mid, \.midi, \.kar, \.musicxml, "):
+        write(SONG, tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,10 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path, name: str) -> No
         (b"", "the file is empty"),
         (b"I am a text file.\n", "not a MIDI file"),
         (smf.join(0, [b""]), "0 ticks per quarter"),
-        (smf.join(0x8001, [b""]), "SMPTE"),
-        (smf.join(480, [b"\0\x90"]), "damaged"),
+        (smf.join(0x8001, [b"\0\xff\x2f\0"]), "SMPTE"),
+        (b"PK\x03\x04 and so on", "zip archive; unpack it first"),
+        (b"\x1f\x8b and so on", "gzip archive; unpack it first"),
+        (b"<!DOCTYPE html><html></html>", "web page"),
     ],
 )
 def test_what_cannot_be_read_says_so_in_a_line(tmp_path: Path, content: bytes | None, said: str) -> None:
@@ -107,11 +109,15 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_warnings_name_the_file_and_go_where_they_are_asked(tmp_path: Path) -> None:
-    path = tmp_path / "sysex.mid"
-    path.write_bytes(smf.join(480, [b"\0\xf0\x01\xf7\0\xff\x2f\0"]))
+    path = tmp_path / "short.mid"
+    path.write_bytes(smf.join(480, [b"\0\xff\1\0"]))
     said: list[str] = []
     read(path, warn=said.append)
-    assert said == [f"{path}: not kept: 1 x sysex message"]
-    with pytest.warns(MusegenWarning, match=r"sysex\.mid: not kept: 1 x sysex message") as caught:
+    assert said == [f"{path}: repaired: 1 x missing end of track"]
+    with pytest.warns(MusegenWarning, match=r"short\.mid: repaired: 1 x missing end") as caught:
         read(path)
+    assert caught[0].filename == __file__
+    named = Score(480, (Track([(0, 60, 10, 64)], name="A"),))
+    with pytest.warns(MusegenWarning, match=r"zero\.mid: format 0 has one track") as caught:
+        write(named, tmp_path / "zero.mid", options=WriteOptions(midi_format=0))
     assert caught[0].filename == __file__

@@ -12,15 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musegen.errors import FileFormatError
+from musegen.score import timing
 from musegen.score.formats import midi, smf
 from musegen.score.formats.midi_writer import channels
+from musegen.score.formats.options import Limits, ReadOptions, WriteOptions
 from musegen.score.model import (
     BEND_DTYPE,
     CONTROL_DTYPE,
     NOTE_DTYPE,
+    PRESSURE_DTYPE,
     PROGRAM_DTYPE,
     Chord,
     KeySignature,
+    MidiEvent,
     Score,
     Tempo,
     Text,
@@ -28,7 +32,7 @@ from musegen.score.model import (
     Track,
     frozen,
 )
-from tests.strategies import scores
+from tests.strategies import UNLIMITED, scores
 
 
 def no_warning(text: str) -> None:
@@ -36,7 +40,7 @@ def no_warning(text: str) -> None:
 
 
 def read(data: bytes) -> Score:
-    return midi.from_bytes(data, no_warning)
+    return midi.from_bytes(data, no_warning, UNLIMITED)
 
 
 def of_messages(*tracks: list[mido.Message | mido.MetaMessage], midi_format: int = 1) -> bytes:
@@ -161,7 +165,8 @@ def test_a_chunk_gives_a_track_for_each_channel() -> None:
 @given(st.randoms(use_true_random=False))
 def test_notes_pair_first_in_first_out_by_channel(random: Random) -> None:
     waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    expected, messages, tick, ons = [], [], 0, 0
+    expected, messages, tick = [], [], 0
+    idle = 0
     for _ in range(random.randint(1, 40)):
         wait = random.choice([0, 0, 1, 300])
         tick += wait
@@ -170,20 +175,53 @@ def test_notes_pair_first_in_first_out_by_channel(random: Random) -> None:
             velocity = random.randint(1, 127)
             messages.append(on(pitch, wait, channel, velocity))
             waiting.setdefault((channel, pitch), []).append((tick, velocity))
-            ons += 1
         elif kind < 0.85:
             messages.append(off(pitch, wait, channel) if kind < 0.65 else on(pitch, wait, channel, 0))
             if waiting.get((channel, pitch)):
                 start, velocity = waiting[channel, pitch].pop(0)
                 expected.append((channel, start, pitch, tick - start, velocity))
+            else:
+                idle += 1
         else:
             messages.append(program(random.randint(0, 2), wait, channel))
+    for (channel, pitch), notes in waiting.items():  # each has its end
+        for start, velocity in notes:
+            messages.append(off(pitch, 1, channel))
+            tick += 1
+            expected.append((channel, start, pitch, tick - start, velocity))
     said: list[str] = []
     score = midi.from_bytes(of_messages(messages), said.append)
     found = [(track.channel, *note) for track in score.tracks for note in track.notes.tolist()]
     assert sorted(found) == sorted(expected)
-    unended = ons - len(expected)
-    assert said == ([f"not kept: {unended} x note without an end"] if unended else [])
+    assert said == ([f"repaired: {idle} x note-off without a note"] if idle else [])
+
+
+@pytest.mark.parametrize(
+    ("events", "notes"),
+    [
+        ("+0", [(0, 20)]),
+        ("+0 +5 +9", [(0, 5), (5, 4), (9, 11)]),
+        ("+0 +5 -9", [(0, 5), (5, 4)]),
+        ("+0 -5 +9", [(0, 5), (9, 11)]),
+        ("+0 +0 -7", [(0, 7), (0, 7)]),
+        ("+3 -3 +4", [(3, 0), (4, 16)]),
+        ("-1 +2 +3 -4", [(2, 1), (3, 1)]),
+    ],
+)
+def test_a_note_without_an_end_ends_with_the_next_of_its_pitch_or_the_track(
+    events: str, notes: list[tuple[int, int]]
+) -> None:
+    body, now = b"", 0
+    for event in events.split():
+        kind, tick = event[0], int(event[1:])
+        body += bytes((tick - now, 0x90, 60, 64 if kind == "+" else 0))
+        now = tick
+    for other in (b"", bytes((0, 0x91, 60, 64, 0, 0x81, 60, 64))):  # alone, and beside another channel
+        said: list[str] = []
+        score = midi.from_bytes(smf.join(48, [other + body + bytes((20 - now,)) + b"\xff\x2f\0"]), said.append)
+        track = next(track for track in score.tracks if track.channel == 0)
+        assert [(start, duration) for start, _, duration, _ in track.notes.tolist()] == notes
+        assert "x note without an end" in said[0]
 
 
 def test_the_program_is_the_first_change_before_a_note() -> None:
@@ -226,30 +264,107 @@ def test_texts_are_utf_8_or_latin_1() -> None:
     assert score.markers == (Text(0, "Übung ♯"), Text(0, "Übung"))
 
 
-def test_what_is_not_kept_is_named_and_counted() -> None:
+def test_every_other_event_is_kept_as_it_is() -> None:
+    conductor = [
+        mido.MetaMessage("copyright", text="me"), mido.Message("sysex", data=(1, 2)),
+        mido.MetaMessage("smpte_offset", frame_rate=25, hours=1, minutes=2, seconds=3, frames=4, sub_frames=5),
+    ]  # fmt: skip
     odd = [
-        mido.Message("aftertouch", value=3), mido.Message("polytouch", note=1), mido.Message("sysex", data=(1, 2)),
-        mido.MetaMessage("copyright", text="me"), mido.MetaMessage("track_name", name="a"),
-        mido.MetaMessage("track_name", name="b"), mido.UnknownMetaMessage(0x60, data=(1,)), on(60),
-        mido.UnknownMetaMessage(0x51, data=(0, 0, 0)), mido.UnknownMetaMessage(0x58, data=(0, 2, 24, 8)),
-        mido.UnknownMetaMessage(0x59, data=(9, 0)),
+        mido.MetaMessage("midi_port", port=1), mido.MetaMessage("track_name", name="a"),
+        mido.MetaMessage("track_name", name="b"), mido.MetaMessage("track_name", name="a"),
+        mido.Message("aftertouch", value=3), on(60), mido.Message("polytouch", note=60, value=9, time=1),
+        mido.Message("aftertouch", value=4), mido.MetaMessage("cue_marker", text="Q"),
+        mido.UnknownMetaMessage(0x60, data=(1,), time=2), mido.MetaMessage("sequencer_specific", data=(7, 8)),
+        mido.Message("note_off", note=60, velocity=9, time=1), on(61), off(61, 1),
+    ]  # fmt: skip
+    score = read(of_messages(conductor, odd))
+    assert score.others == (
+        MidiEvent(0, b"\xff\x02me"), MidiEvent(0, b"\xf0\1\2\xf7"), MidiEvent(0, b"\xff\x54\x21\2\3\4\5"),
+    )  # fmt: skip
+    [track] = score.tracks
+    assert track.others == (
+        MidiEvent(0, b"\xff\x21\1"), MidiEvent(0, b"\xff\x03b"), MidiEvent(1, b"\xff\x07Q"),
+        MidiEvent(3, b"\xff\x60\1"), MidiEvent(3, b"\xff\x7f\7\x08"),
+    )  # fmt: skip
+    assert track.pressures.tolist() == [(0, -1, 3), (1, 60, 9), (1, -1, 4)]
+    assert track.releases.tolist() == [(4, 60, 9)]
+    assert read(midi.to_bytes(score)) == score
+
+
+def test_what_is_impossible_is_left_out_and_counted() -> None:
+    odd = [
+        mido.UnknownMetaMessage(0x51, data=(0, 0, 0)), mido.UnknownMetaMessage(0x51, data=(7, 0)),
+        mido.UnknownMetaMessage(0x58, data=(0, 2, 24, 8)), mido.UnknownMetaMessage(0x58, data=(4, 255, 24, 8)),
+        mido.UnknownMetaMessage(0x59, data=(9, 0)), mido.UnknownMetaMessage(0x59, data=(0, 2)),
+        mido.UnknownMetaMessage(0x54, data=(1, 60, 0, 0, 0)), mido.UnknownMetaMessage(0x20, data=(1, 2)),
+        on(60), off(60, 1),
     ]  # fmt: skip
     said: list[str] = []
     score = midi.from_bytes(of_messages(odd), said.append)
-    counted = (
-        "2 x aftertouch, 1 x copyright notice, 1 x impossible key, 1 x impossible metre, 1 x impossible tempo, "
-        "1 x note without an end, 1 x second track name, 1 x sysex message, 1 x unknown meta event"
-    )
-    assert said == [f"not kept: {counted}"]
-    assert (score.title, score.tempos, score.time_signatures, score.key_signatures) == ("a", (), (), ())
+    counted = "1 x impossible SMPTE offset, 1 x impossible channel prefix, 2 x impossible key, 2 x impossible metre, "
+    assert said == [f"repaired: {counted}2 x impossible tempo"]
+    assert (score.tempos, score.time_signatures, score.key_signatures, score.tracks[0].others) == ((), (), (), ())
 
 
-@given(st.binary(max_size=40))
-def test_no_other_error_escapes(body: bytes) -> None:
+def test_smpte_time_is_read_in_seconds() -> None:
+    body = b"\0\xff\x51\3\1\2\3" + bytes((0, 0x90, 60, 64, 0x87, 0x68, 0x80, 60, 64)) + b"\0\xff\x2f\0"
     said: list[str] = []
+    score = midi.from_bytes(smf.join(0xE728, [body]), said.append)  # 25 frames of 40 ticks; a note of 1000 ticks
+    assert timing.seconds(score) == 1.0
+    tempo, frames = (
+        "tempo, which SMPTE time does not heed",
+        "time in SMPTE frames, turned into quarters that last as long",
+    )
+    assert said == [f"repaired: 1 x {tempo}, 1 x {frames}"]
+
+
+def test_the_patterns_of_format_2_stand_one_after_the_other() -> None:
+    fast, slow = (
+        smf.meta(smf.TEMPO, tempo.to_bytes(3, "big")) + bytes((0, 0x90, 60, 64, 96, 60, 0)) + b"\x60\xff\x2f\0"
+        for tempo in (300_000, 600_000)
+    )
+    said: list[str] = []
+    score = midi.from_bytes(smf.join(96, [b"\0" + fast, b"\0" + slow], midi_format=2), said.append)
+    assert said == ["format 2: its 2 patterns stand one after the other"]
+    assert [track.notes["start"].tolist() for track in score.tracks] == [[0, 192]]
+    assert score.tempos == (Tempo(0, 300_000), Tempo(192, 600_000))
+    assert score.markers == (Text(0, "pattern 1"), Text(192, "pattern 2"))
+    assert score.end == 384
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(bytes=20), r"too much: \d+ bytes, where 20 are allowed \(--limit bytes=\d+ allows it\)"),
+        (Limits(tracks=2), "3 tracks, where 2"),
+        (Limits(notes=1), "2 notes, where 1"),
+        (Limits(events=2), "events, where 2"),
+        (Limits(bars=3), "4 bars, where 3"),
+        (Limits(seconds=7), "8 seconds, where 7"),
+    ],
+)
+def test_what_holds_too_much_is_refused_and_may_be_allowed(limits: Limits, said: str) -> None:
+    data = midi.to_bytes(Score(480, (one_note(), one_note(start=480 * 15))))
+    with pytest.raises(FileFormatError, match=said) as caught:
+        midi.from_bytes(data, no_warning, ReadOptions(limits))
+    name, _, number = str(caught.value).partition("--limit ")[2].split(" ")[0].partition("=")
+    assert getattr(limits, name) < int(number)
+    midi.from_bytes(data, no_warning, ReadOptions(Limits().raised((f"{name}={number}",))))
+
+
+def test_two_notes_an_age_apart_cost_nothing() -> None:
+    body = bytes((0, 0x90, 60, 64, 0xFF, 0xFF, 0xFF, 0x7F, 0x80, 60, 64)) + b"\0\xff\x2f\0"
+    with pytest.raises(FileFormatError, match="139810 bars, where 20000"):
+        midi.from_bytes(smf.join(480, [body]), no_warning)
+    with pytest.raises(FileFormatError, match="the most that can be read is 2147483647"):
+        read(smf.join(480, [b"\xff\xff\xff\x7f\xff\x01\x00" * 9 + b"\0\xff\x2f\0"]))
+
+
+@given(st.binary(max_size=60))
+def test_no_other_error_escapes(body: bytes) -> None:
     with contextlib.suppress(FileFormatError):
-        midi.from_bytes(smf.join(96, [body]), said.append)
-    assert len(said) <= 1
+        score = midi.from_bytes(smf.join(96, [body]), lambda _: None)
+        assert read(midi.to_bytes(score)) == score
 
 
 # ---- writing -------------------------------------------------------------------------------------------------
@@ -294,8 +409,10 @@ def test_a_melodic_track_does_not_stay_on_the_drums_channel() -> None:
         (Score(tracks=(Track(channel=16),)), "track 1: channel 16"),
         (Score(tracks=(Track(bends=np.array([(0, 9000)], BEND_DTYPE)),)), "track 1: pitch bend 9000"),
         (Score(tracks=(Track(controls=np.array([(0, 200, 0)], CONTROL_DTYPE)),)), "controller number 200"),
-        (Score(tracks=(Track(lyrics=(Text(-5, "la"),)),)), "track 1: time -5"),
+        (Score(tracks=(Track(lyrics=(Text(-5, "la"),)),)), "something stands at tick -5"),
         (Score(markers=(Text(-5, "la"),)), "something stands at tick -5"),
+        (Score(tracks=(Track(pressures=np.array([(0, 60, 128)], PRESSURE_DTYPE)),)), "track 1: aftertouch 128"),
+        (Score(others=(MidiEvent(0, b"\x90\1\1"),)), "an event that begins with 9001 has no place"),
         (Score(tempos=(Tempo(0, 2**24),)), "a tempo of 16777216 microseconds a quarter does not fit"),
         (Score(time_signatures=(TimeSignature(0, 5, 7),)), "a metre of 5/7 does not fit"),
         (Score(key_signatures=(KeySignature(0, 8, "major"),)), "a key of 8 fifths major does not fit"),
@@ -309,3 +426,21 @@ def test_what_does_not_fit_a_file_is_refused(score: Score, said: str) -> None:
 def test_events_past_the_end_move_it() -> None:
     score = Score(480, (replace(one_note(), lyrics=(Text(2000, "la"),), channel=0),))
     assert read(midi.to_bytes(score)).end == 2000
+
+
+def test_format_0_holds_all_in_one_chunk() -> None:
+    tracks = tuple(replace(one_note(pitch=60 + n), channel=n, program=n, name=f"part {n}") for n in range(3))
+    score = Score(480, tracks, title="All", tempos=(Tempo(0, 400_000),))
+    said: list[str] = []
+    data = midi.to_bytes(score, WriteOptions(midi_format=0), said.append)
+    assert data[8:12] == b"\0\0\0\1"
+    assert said == ["format 0 has one track, so the names of the tracks are not written"]
+    assert read(data) == replace(score, tracks=tuple(replace(track, name="All") for track in tracks))
+
+
+@given(scores())
+def test_format_0_keeps_every_note(score: Score) -> None:
+    again = read(midi.to_bytes(score, WriteOptions(midi_format=0)))
+    kept = {track.channel: track.notes.tolist() for track in again.tracks if len(track.notes)}
+    assert kept == {track.channel: track.notes.tolist() for track in score.tracks if len(track.notes)}
+    assert (again.tempos, again.chords, again.end) == (score.tempos, score.chords, score.end)

@@ -1,0 +1,104 @@
+"""What a caller may choose about reading and writing, and how much a file may ask of a machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+
+from musegen.errors import FileFormatError, RequestError
+from musegen.score import timing
+from musegen.score.model import Score
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a file may hold; what holds more is refused before anything is built from it.
+
+    A few bytes can ask for hours of silence or gigabytes of text, so each is checked as soon as it is known.
+    """
+
+    bytes: int = 64 * 2**20
+    """Size of the file, unpacked."""
+    tracks: int = 1_000
+    """Track chunks, or parts of a score."""
+    events: int = 5_000_000
+    """MIDI events; for the other formats, elements of the file."""
+    notes: int = 1_000_000
+    """The longest symphonies have a tenth of it."""
+    bars: int = 20_000
+    """Bars, empty ones too."""
+    seconds: int = 6 * 3600
+    """Length; a long opera has five hours."""
+    read_seconds: int = 60
+    """How long a reader in a process of its own (MusicXML, ABC, kern) may compute."""
+    read_bytes: int = 2 * 2**30
+    """How much memory it may take."""
+
+    def check(self, name: str, value: float) -> None:
+        """Refuse a value above the limit `name`.
+
+        Raises:
+            FileFormatError: saying both, and how to raise the limit.
+        """
+        limit = getattr(self, name)
+        if value > limit:
+            said = math.ceil(value)
+            hint = f"--limit {name}={said} allows it"
+            raise FileFormatError(f"too much: {said} {name}, where {limit} are allowed ({hint})")
+
+    def check_length(self, score: Score) -> None:
+        """Refuse a Score of too many bars or seconds.
+
+        Raises:
+            FileFormatError: saying how many, and how to raise the limit.
+        """
+        quarters = score.end / score.ticks_per_beat
+        shortest = min((4 * m.numerator / m.denominator for m in score.time_signatures), default=4.0)
+        if quarters / min(shortest, 4.0) + len(score.time_signatures) + 1 > self.bars:  # a bound that costs nothing
+            self.check("bars", timing.bar_of(score, score.end))
+        slowest = max((tempo.microseconds_per_quarter for tempo in score.tempos), default=0)
+        if quarters * max(slowest, 500_000) / 1e6 > self.seconds:
+            self.check("seconds", timing.seconds(score))
+
+    def raised(self, settings: tuple[str, ...]) -> Limits:
+        """These limits with some set anew, each as "bars=50000".
+
+        Raises:
+            RequestError: if a setting is none.
+        """
+        values: dict[str, int] = {}
+        for setting in settings:
+            name, _, number = setting.partition("=")
+            if name not in {limit.name for limit in fields(self)} or not number.isdecimal() or int(number) < 1:
+                known = ", ".join(limit.name for limit in fields(self))
+                raise RequestError(f"cannot read the limit {setting!r}; write NAME=NUMBER, the names are {known}")
+            values[name] = int(number)
+        return replace(self, **values)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a file is read.
+
+    Attributes:
+        limits: how much it may hold.
+        repeats: play what notation repeats as often as it says (MusicXML, ABC, kern); otherwise once, as written.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How a file is written.
+
+    Attributes:
+        midi_format: 1, a chunk for each Track, or 0, all in one.
+    """
+
+    midi_format: int = 1
+
+    def __post_init__(self) -> None:
+        if self.midi_format not in (0, 1):
+            raise RequestError(f"the MIDI format is {self.midi_format}; it is 0 or 1")
