@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 import click
 
 from musegen import __version__
+from musegen.cli.files import plain
 from musegen.errors import MusegenError, MusegenWarning
 
 COMMANDS = {
     "batch": "Many songs into a folder; stopped at any moment, it goes on.",
     "compose": "A new piece, from a seed or from a motif.",
+    "convert": "A file in another format.",
     "continue": "Keep a piece and write on.",
     "info": "What a file holds, and how it was made.",
     "models": "What models there are.",
@@ -113,7 +115,7 @@ def _flags_first(words: list[str]) -> list[str]:
 def _fail(code: int, text: str, *, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    click.echo(f"musegen: {' '.join(text.split())}", err=True)
+    click.echo(f"musegen: {plain(' '.join(text.split()))}", err=True)
     sys.exit(code)
 
 
@@ -122,7 +124,7 @@ def _terminated(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    click.echo(f"musegen: {message}", err=True)
+    click.echo(f"musegen: {plain(str(message))}", err=True)
 
 
 def _silent(message: Warning | str, *_: object) -> None:

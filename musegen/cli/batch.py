@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musegen.cli import files
 from musegen.cli import options as opt
 from musegen.errors import FileFormatError, RequestError
 
@@ -66,7 +67,7 @@ def command(plan: str | None, count: int | None, **values: Any) -> None:
             results.append(result)
             advance()
             if result.state == "failed":
-                opt.say(f"{result.job.file}: {result.error}")
+                files.say(f"{result.job.file}: {result.error}")
             elif not ctx.obj["json"]:
                 click.echo(str(folder / result.job.file))
     done = [result for result in results if result.state == "done"]
@@ -77,7 +78,7 @@ def command(plan: str | None, count: int | None, **values: Any) -> None:
                   "notes": sum(result.notes for result in done), "seconds": round(time.monotonic() - began, 2),
                   "done": len(done), "kept": kept, "failed": failed}  # fmt: skip
         click.echo(json.dumps(record))
-    opt.say(f"{opt.plural(len(done), 'piece')} in {folder}, {kept} of them kept from before; {failed} failed")
+    files.say(f"{files.plural(len(done), 'piece')} in {folder}, {kept} of them kept from before; {failed} failed")
     if failed:
         ctx.exit(1)
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from musegen.cli import files
 from musegen.cli import options as opt
 
 
 @click.command("compose")
 @click.option("--bars", type=click.IntRange(1, 256), default=16, show_default=True, help="How many bars, exactly.")
-@opt.options(opt.FRAME, opt.MUSIC, opt.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
+@opt.options(opt.FRAME, opt.MUSIC, files.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
 def command(**values: Any) -> None:
     """Write a new piece, from nothing but a seed, or from a motif.
 
@@ -26,9 +27,9 @@ def command(**values: Any) -> None:
     checked = opt.request_of(values, 0)
     seed = opt.drawn_seed(values["seed"], samples)
     name = f"{values['style'] or ('piece' if values['instrument'] else 'folk')}-{seed}"
-    paths = opt.targets(values["output"], name, samples, force=values["force"])
+    paths = files.targets(values["output"], name, samples, force=values["force"])
     requests = [
         replace(checked, seed=seed + i, made_with=opt.command_line("compose", [], wishes, seed + i))
         for i in range(samples)
     ]
-    opt.compose_and_write(values["model"], values["threads"], requests, paths, force=values["force"])
+    opt.compose_and_write(requests, paths, values)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from musegen.cli import files
 from musegen.cli import options as opt
 from musegen.errors import RequestError
 
@@ -18,7 +19,7 @@ from musegen.errors import RequestError
 @click.option("--from-bar", type=click.IntRange(2), help="Write on from this bar; what follows it is left out.")
 @click.option("--only-new", is_flag=True, help="Write the new bars alone.")
 @click.option("--key", help="The key that --scale strict keeps to, where the file says none.")
-@opt.options(opt.MUSIC, opt.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
+@opt.options(files.READING, opt.MUSIC, files.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
 def command(file: str, **values: Any) -> None:
     """Keep FILE as it is and write on, in its metre and on its tracks.
 
@@ -30,13 +31,13 @@ def command(file: str, **values: Any) -> None:
     opt.refuse_idle(wishes)
     if values["key"] and values["scale"] != "strict":
         raise RequestError("--key does nothing without --scale strict: a continuation keeps the key of its piece")
-    piece = opt.read_input(file)
+    piece = files.read_input(file, files.reading(values))
     checked = opt.request_of(values, 0, prompt=piece, from_bar=values["from_bar"], only_new=values["only_new"])
     seed = opt.drawn_seed(values["seed"], samples)
     name = f"{'piece' if file == '-' else Path(file).stem}-continued-{seed}"
-    paths = opt.targets(values["output"], name, samples, force=values["force"])
+    paths = files.targets(values["output"], name, samples, force=values["force"])
     requests = [
         replace(checked, seed=seed + i, made_with=opt.command_line("continue", [Path(file).name], wishes, seed + i))
         for i in range(samples)
     ]
-    opt.compose_and_write(values["model"], values["threads"], requests, paths, force=values["force"])
+    opt.compose_and_write(requests, paths, values)

@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musegen.cli import options as opt
+from musegen.cli.files import READING, plain, plural, read_input, reading
+
 if TYPE_CHECKING:
     from musegen.score.model import Score, Track
 
 
 @click.command("info")
 @click.argument("file")
+@opt.options(READING)
 @click.pass_context
-def command(ctx: click.Context, file: str) -> None:
+def command(ctx: click.Context, /, file: str, **values: Any) -> None:
     """Say what FILE holds, what was wrong with it, and how to make it again if musegen wrote it.
 
     \b
     musegen info song.mid
     musegen --json info song.mid
     """
-    from musegen.cli.options import read_input
-
     remarks: list[str] = []
-    score = read_input(file, warn=remarks.append)
+    score = read_input(file, reading(values), warn=remarks.append)
     record = {"file": file, **facts(score), "warnings": remarks}
     if ctx.obj["json"]:
         click.echo(json.dumps(record))
@@ -32,10 +34,10 @@ def command(ctx: click.Context, file: str) -> None:
     for key, value in record.items():
         if key == "tracks":
             for number, track in enumerate(value, 1):
-                click.echo(f"track {number}: {_plain(_in_words(track))}")
+                click.echo(f"track {number}: {plain(_in_words(track))}")
         elif value not in ([], "", None, {}):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            click.echo(f"{key.replace('_', ' ')}: {_plain(str(shown))}")
+            click.echo(f"{key.replace('_', ' ')}: {plain(str(shown))}")
 
 
 def facts(score: Score) -> dict[str, Any]:
@@ -97,15 +99,8 @@ def _track(track: Track) -> dict[str, Any]:
 
 def _in_words(track: dict[str, Any]) -> str:
     """A track's facts in a line: what there is none of is left out."""
-    from musegen.cli.options import plural
-
     words = [track["name"], track["instrument"], plural(track["notes"], "note")]
     if track["lowest"]:
         words.append(f"{track['lowest']} to {track['highest']}")
     words += [plural(track[key], key[:-1]) for key in ("controllers", "bends", "lyrics") if track[key]]
     return ", ".join(word for word in words if word)
-
-
-def _plain(text: str) -> str:
-    """Text without control characters, which a file could send to the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

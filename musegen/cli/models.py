@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from musegen.cli.files import plain
+
 
 @click.group("models")
 def command() -> None:
@@ -45,4 +47,5 @@ def show(ctx: click.Context, name: str) -> None:
         click.echo(json.dumps(card))
         return
     for key, value in card.items():
-        click.echo(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        click.echo(f"{plain(key)}: {plain(shown)}")

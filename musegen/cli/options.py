@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from musegen.errors import FileFormatError, RequestError
+from musegen.cli.files import plural, say, write_piece, writing
+from musegen.errors import RequestError
 
 if TYPE_CHECKING:
     from musegen.compose import Composer, Request
@@ -24,10 +25,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_DRAWN_SEED = 2**31 - 1
 
-OUTPUT = (
-    click.option("-o", "--output", type=str, help="Where to; the suffix chooses the format (.mid, .png), - is stdout."),
-    click.option("--force", is_flag=True, help="Write over what exists."),
-)
 SAMPLES = (
     click.option("-n", "--num-samples", type=click.IntRange(1, 10_000), default=1, show_default=True,
                  help="How many; sample i has seed + i."),
@@ -40,7 +37,7 @@ MODEL = (
     click.option("--threads", type=click.IntRange(1, 256), help="Threads to compute with."),
 )  # fmt: skip
 FRAME = (
-    click.option("--motif", help='Notes to begin with: "D4:1 F#4:1/2 r:1/2" (pitch:quarters), or a MIDI file.'),
+    click.option("--motif", help='Notes to begin with: "D4:1 F#4:1/2 r:1/2" (pitch:quarters), or a file.'),
     click.option("--key", help='The key, such as "D major" or "F# minor".'),
     click.option("--meter", help="The metre, such as 6/8."),
     click.option("--tempo", type=click.FloatRange(20, 320), help="Quarters a minute."),
@@ -134,11 +131,11 @@ def parse_range(text: str) -> tuple[int, int]:
 
 def motif_of(text: str) -> Score:
     """The motif of a text such as "D4:1 E4:1/2", or of a file."""
-    from musegen.score.formats import FORMATS, read
+    from musegen.score.formats import READABLE, read
     from musegen.score.model import Score, Track
     from musegen.score.motif import parse_motif
 
-    if Path(text).suffix.lower() in FORMATS:
+    if Path(text).suffix.lower() in READABLE:
         return read(text)
     motif = parse_motif(text)
     return Score(480, (Track(motif.notes),), end=motif.length)
@@ -191,72 +188,21 @@ def drawn_seed(seed: int | None, samples: int) -> int:
     return seed
 
 
-def say(text: str) -> None:
-    """A line on stderr, unless --quiet."""
-    if not click.get_current_context().obj["quiet"]:
-        click.echo(text, err=True)
+def compose_and_write(requests: Sequence[Request], paths: Sequence[Path | None], values: Mapping[str, Any]) -> None:
+    """Compose with the model that the options `values` name, write each piece as it ends and tell what was written.
 
-
-def targets(output: str | None, name: str, samples: int, *, force: bool) -> list[Path | None]:
-    """Where each sample goes (None is stdout); checked before anything is composed.
-
-    Raises:
-        FileFormatError: for an unknown suffix, a file that exists and not `force`, or a place that cannot hold one.
+    A path of None is stdout.
     """
-    from musegen.score.formats import FORMATS
-
-    if output == "-":
-        if samples > 1:
-            raise RequestError(f"stdout holds one piece, not {samples}; give -o a folder or a name")
-        return [None]
-    path = Path(output or f"{name}.mid")
-    folder = path.is_dir() or (output or "").endswith("/") or (samples > 1 and not path.suffix)
-    first = path / f"{name}.mid" if folder else path
-    if first.suffix.lower() not in (*FORMATS, ".png"):
-        raise FileFormatError(f"{path}: the suffix must be one of {', '.join((*FORMATS, '.png'))}")
-    paths = [first] if samples == 1 else [
-        first.with_name(f"{first.stem}-{i:03d}{first.suffix}") for i in range(1, samples + 1)
-    ]  # fmt: skip
-    for target in paths:
-        if target.is_dir():
-            raise FileFormatError(f"{target}: is a folder; choose another name")
-        if target.exists() and not force:
-            raise FileFormatError(f"{target}: exists already; choose another name or say --force")
-    for parent in first.parents:
-        if parent.exists() and not parent.is_dir():
-            raise FileFormatError(f"{first}: {parent} is a file, not a folder; choose another name")
-    return [*paths]
-
-
-def read_input(file: str, *, warn: Callable[[str], None] | None = None) -> Score:
-    """The piece in a file, or, for "-", the MIDI file on stdin; `warn` as in `read`.
-
-    Raises:
-        FileFormatError: as `read`.
-    """
-    from musegen.score.formats import FORMATS, read
-
-    if file != "-":
-        return read(file, warn=warn)
-    try:
-        return FORMATS[".mid"].from_bytes(sys.stdin.buffer.read(), warn or say)
-    except FileFormatError as error:
-        raise FileFormatError(f"stdin: {error}") from None
-
-
-def compose_and_write(
-    model: str, threads: int | None, requests: Sequence[Request], paths: Sequence[Path | None], *, force: bool
-) -> None:
-    """Compose, write each piece as it ends and tell what was written; a path of None is stdout."""
     from musegen.compose import Piece, load
 
     began = time.monotonic()
-    composer = load(model_of(model), threads=threads)
+    composer = load(model_of(values["model"]), threads=values["threads"])
+    options = writing(values)
     written: dict[int, Score] = {}
     with progress_bar(sum(request.bars for request in requests)) as advance:
         for event in composer.stream(requests):
             if isinstance(event, Piece):
-                write_piece(event.score, paths[event.index], force=force)
+                write_piece(event.score, paths[event.index], options, force=values["force"])
                 written[event.index] = event.score
             else:
                 advance()
@@ -266,21 +212,6 @@ def compose_and_write(
 def model_of(text: str) -> str | Path:
     """A model's name, or the path of its file."""
     return Path(text) if text.endswith(".safetensors") else text
-
-
-def write_piece(score: Score, path: Path | None, *, force: bool) -> None:
-    """Write one piece in the format of the path's suffix."""
-    from musegen.score.formats import to_bytes, write
-
-    if path is None:
-        sys.stdout.buffer.write(to_bytes(score))
-        sys.stdout.buffer.flush()
-    elif path.suffix.lower() == ".png":
-        from musegen.render.image import write_png
-
-        write_png(score, path, force=force)
-    else:
-        write(score, path, force=force)
 
 
 def report(
@@ -310,11 +241,6 @@ def report(
             click.echo(piece["file"])
     counts = ", ".join(plural(n, what) for n, what in ((len(pieces), "piece"), (bars, "bar"), (notes, "note")))
     say(f"{counts} in {seconds:.1f} s")
-
-
-def plural(count: int, what: str) -> str:
-    """The count with its noun: "1 bar", "2 bars"."""
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 @contextmanager

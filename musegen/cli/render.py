@@ -6,10 +6,12 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from musegen.cli.options import plural, read_input, say
+from musegen.cli import options as opt
+from musegen.cli.files import READING, plural, read_input, reading, say
 
 
 @click.command("render")
@@ -17,7 +19,8 @@ from musegen.cli.options import plural, read_input, say
 @click.option("-o", "--output", help="The picture, a .png [default: FILE with that suffix].")
 @click.option("--bars", help="Only these bars, such as 5-12.")
 @click.option("--force", is_flag=True, help="Write over what exists.")
-def command(file: str, output: str | None, bars: str | None, force: bool) -> None:
+@opt.options(READING)
+def command(file: str, output: str | None, bars: str | None, force: bool, **values: Any) -> None:
     """Draw FILE as a piano roll: bars and beats, note names, a colour a track, velocity as shade.
 
     \b
@@ -34,7 +37,7 @@ def command(file: str, output: str | None, bars: str | None, force: bool) -> Non
     if output != "-" and path.exists() and not force:
         raise FileFormatError(f"{path}: exists already; choose another name or say --force")
     wanted = None if bars is None else _bars(bars)
-    score = read_input(file)
+    score = read_input(file, reading(values))
     if output == "-":
         sys.stdout.buffer.write(to_png(piano_roll(score, bars=wanted)))
         sys.stdout.buffer.flush()

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import click
+
+from musegen.cli import options as opt
+from musegen.cli.files import READING, read_input, reading, say
 
 
 @click.command("tokenize")
 @click.argument("file")
 @click.option("--ids", is_flag=True, help="Numbers instead of names.")
 @click.option("--style", help="The style to say in the head.")
+@opt.options(READING)
 @click.pass_context
-def command(ctx: click.Context, file: str, ids: bool, style: str | None) -> None:
+def command(ctx: click.Context, /, file: str, ids: bool, style: str | None, **values: Any) -> None:
     """Show FILE as models read it, a bar a line.
 
     \b
     musegen tokenize jig.mid
     musegen --json tokenize jig.mid --style folk
     """
-    from musegen.cli.options import read_input, say
     from musegen.tokens import Controls, Remi
 
     tokenizer = Remi()
-    score = read_input(file)
+    score = read_input(file, reading(values))
     encoded = tokenizer.encode(score, Controls(style=style))
     tokens = encoded.tolist()
     words = [str(token) if ids else tokenizer.vocabulary.names[token] for token in tokens]

@@ -21,7 +21,7 @@ class Limits:
     """Size of the file, unpacked."""
     tracks: int = 1_000
     """Track chunks, or parts of a score."""
-    events: int = 5_000_000
+    events: int = 2_500_000
     """MIDI events; for the other formats, elements of the file."""
     notes: int = 1_000_000
     """The longest symphonies have a tenth of it."""

@@ -10,12 +10,14 @@ import miditoolkit
 import numpy as np
 import pretty_midi
 import pytest
+import symusic
 from hypothesis import given, settings
 
 from musegen.errors import FileFormatError
 from musegen.score.formats.midi import from_bytes, from_miditoolkit, to_bytes, to_miditoolkit
-from musegen.score.formats.musicxml import from_music21, to_music21
+from musegen.score.formats.music21_bridge import from_music21, to_music21
 from musegen.score.formats.pretty import from_pretty_midi, to_pretty_midi
+from musegen.score.formats.symusic_bridge import from_symusic, to_symusic
 from musegen.score.model import (
     BEND_DTYPE,
     CONTROL_DTYPE,
@@ -62,10 +64,12 @@ TWO_PROGRAMS = Track(
 def bare(score: Score, **changes: Any) -> Score:
     """Without what no bridge keeps."""
     tracks = tuple(
-        replace(track, channel=None, lyrics=(), texts=(), program_changes=frozen([], PROGRAM_DTYPE))
+        replace(
+            track, channel=None, lyrics=(), texts=(), others=(), program_changes=[], pressures=[], releases=[]
+        )
         for track in score.tracks
     )
-    return replace(score, tracks=tracks, title="", chords=(), texts=(), markers=(), end=0, **changes)
+    return replace(score, tracks=tracks, title="", chords=(), texts=(), markers=(), others=(), end=0, **changes)
 
 
 def one_program(score: Score) -> Score:
@@ -101,6 +105,24 @@ def test_miditoolkit_reads_our_files_as_we_do() -> None:
 def test_a_track_of_two_programs_becomes_two_instruments(bridge: Callable[[Score], Any]) -> None:
     instruments = bridge(Score(480, (TWO_PROGRAMS,))).instruments
     assert [(i.program, [n.pitch for n in i.notes]) for i in instruments] == [(1, [60, 62]), (2, [61])]
+
+
+# ---- symusic --------------------------------------------------------------------------------------------------
+
+
+@given(scores(max_tracks=2, max_notes=6))
+def test_symusic_objects_give_the_score_again(score: Score) -> None:
+    score = one_program(score)
+    again = from_symusic(to_symusic(score))
+    assert bare(again) == bare(score)
+    assert again.markers == score.markers
+    assert [track.lyrics for track in again.tracks] == [track.lyrics for track in score.tracks]
+
+
+def test_symusic_reads_our_files_as_we_do() -> None:
+    theirs = from_symusic(symusic.Score.from_midi(to_bytes(PIECE)))
+    theirs = theirs.with_tracks(track for track in theirs.tracks if len(track.notes))  # a lyric makes an empty one
+    assert bare(theirs) == bare(from_bytes(to_bytes(PIECE), pytest.fail))
 
 
 # ---- pretty_midi ---------------------------------------------------------------------------------------------

@@ -1,0 +1,125 @@
+"""What commands share about files: how they are read, named and written, and what is said of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from musegen.errors import FileFormatError, RequestError
+
+if TYPE_CHECKING:
+    from musegen.score.formats import ReadOptions, WriteOptions
+    from musegen.score.model import Score
+
+READING = (
+    click.option("--expand-repeats", is_flag=True, help="Play what notation repeats as often as it says."),
+    click.option("--limit", multiple=True, metavar="NAME=NUMBER",
+                 help="Allow a file more than the usual, such as bars=50000 (docs/formats.md lists the names)."),
+)  # fmt: skip
+OUTPUT = (
+    click.option("-o", "--output", type=str, help="Where to; the suffix chooses the format (.mid, .musicxml, .mxl, "
+                 ".abc, .json, .png), - is MIDI on stdout."),
+    click.option("--midi-format", type=click.Choice(["0", "1"]), default="1", show_default=True,
+                 help="Of a .mid: 1, a track for each part, or 0, all in one."),
+    click.option("--force", is_flag=True, help="Write over what exists."),
+)  # fmt: skip
+
+
+def reading(values: Mapping[str, Any]) -> ReadOptions:
+    """What the options of READING ask for.
+
+    Raises:
+        RequestError: for a limit that cannot be read.
+    """
+    from musegen.score.formats import Limits, ReadOptions
+
+    return ReadOptions(Limits().raised(values["limit"]), values["expand_repeats"])
+
+
+def writing(values: Mapping[str, Any]) -> WriteOptions:
+    """What the options of OUTPUT ask for."""
+    from musegen.score.formats import WriteOptions
+
+    return WriteOptions(midi_format=int(values["midi_format"]))
+
+
+def read_input(file: str, options: ReadOptions | None = None, *, warn: Callable[[str], None] | None = None) -> Score:
+    """The piece in a file, or, for "-", on stdin; `warn` as in `read`.
+
+    Raises:
+        FileFormatError: as `read`.
+    """
+    from musegen.score.formats import from_bytes, read
+
+    if file != "-":
+        return read(file, warn=warn, options=options)
+    try:
+        return from_bytes(sys.stdin.buffer.read(), warn=warn or say, options=options)
+    except FileFormatError as error:
+        raise FileFormatError(f"stdin: {error}") from None
+
+
+def targets(output: str | None, name: str, samples: int, *, force: bool) -> list[Path | None]:
+    """Where each sample goes (None is stdout); checked before anything is composed.
+
+    Raises:
+        FileFormatError: for an unknown suffix, a file that exists and not `force`, or a place that cannot hold one.
+    """
+    from musegen.score.formats import WRITABLE
+
+    if output == "-":
+        if samples > 1:
+            raise RequestError(f"stdout holds one piece, not {samples}; give -o a folder or a name")
+        return [None]
+    path = Path(output or f"{name}.mid")
+    folder = path.is_dir() or (output or "").endswith("/") or (samples > 1 and not path.suffix)
+    first = path / f"{name}.mid" if folder else path
+    if first.suffix.lower() not in (*WRITABLE, ".png"):
+        raise FileFormatError(f"{path}: the suffix must be one of {', '.join((*WRITABLE, '.png'))}")
+    paths = [first] if samples == 1 else [
+        first.with_name(f"{first.stem}-{i:03d}{first.suffix}") for i in range(1, samples + 1)
+    ]  # fmt: skip
+    for target in paths:
+        if target.is_dir():
+            raise FileFormatError(f"{target}: is a folder; choose another name")
+        if target.exists() and not force:
+            raise FileFormatError(f"{target}: exists already; choose another name or say --force")
+    for parent in first.parents:
+        if parent.exists() and not parent.is_dir():
+            raise FileFormatError(f"{first}: {parent} is a file, not a folder; choose another name")
+    return [*paths]
+
+
+def write_piece(score: Score, path: Path | None, options: WriteOptions, *, force: bool) -> None:
+    """Write one piece in the format of the path's suffix; None is MIDI on stdout."""
+    from musegen.score.formats import to_bytes, write
+
+    if path is None:
+        sys.stdout.buffer.write(to_bytes(score, warn=say, options=options))
+        sys.stdout.buffer.flush()
+    elif path.suffix.lower() == ".png":
+        from musegen.render.image import write_png
+
+        write_png(score, path, force=force)
+    else:
+        write(score, path, force=force, options=options)
+
+
+def say(text: str) -> None:
+    """A line on stderr, unless --quiet."""
+    if not click.get_current_context().obj["quiet"]:
+        click.echo(plain(text), err=True)
+
+
+def plain(text: str) -> str:
+    """The text without control characters, which a file could send to the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def plural(count: int, what: str) -> str:
+    """The count with its noun: "1 bar", "2 bars"."""
+    return f"{count} {what}{'s' * (count != 1)}"
