@@ -84,7 +84,7 @@ def others(draw: st.DrawFn, time: st.SearchStrategy[int]) -> tuple[MidiEvent, ..
     """Sysex messages and meta events that a Score has no field for."""
     payload = st.lists(st.integers(0, 127), max_size=5).map(bytes)  # of more, mido would not open the file
     sysex = st.builds(lambda status, data: status + data + b"\xf7", st.sampled_from([b"\xf0", b"\xf7"]), payload)
-    metas = st.builds(lambda kind, data: bytes((0xFF, kind)) + data, st.sampled_from([0x02, 0x07, 0x7F]), payload)
+    metas = st.builds(lambda kind, data: bytes((0xFF, kind, 0x7D)) + data, st.sampled_from([0x02, 0x07, 0x7F]), payload)
     found = draw(st.lists(st.builds(MidiEvent, time, sysex | metas), max_size=2))
     return tuple(sorted(found, key=lambda event: event.time))
 

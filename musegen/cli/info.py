@@ -58,6 +58,7 @@ def facts(score: Score) -> dict[str, Any]:
         "markers": len(score.markers),
         "lyrics": sum(len(track.lyrics) for track in score.tracks),
         "chords": len(score.chords),
+        "other_events": len(score.others) + sum(len(track.others) for track in score.tracks),
         "tracks": [_track(track) for track in score.tracks],
         "made_with": made.get("command", ""),
         "made_by": {key: value for key, value in made.items() if key != "command"},
@@ -93,6 +94,7 @@ def _track(track: Track) -> dict[str, Any]:
         "highest": pitch_name(int(pitches.max())) if ranged else None,
         "controllers": len(track.controls),
         "bends": len(track.bends),
+        "aftertouches": len(track.pressures),
         "lyrics": len(track.lyrics),
     }
 
@@ -102,5 +104,5 @@ def _in_words(track: dict[str, Any]) -> str:
     words = [track["name"], track["instrument"], plural(track["notes"], "note")]
     if track["lowest"]:
         words.append(f"{track['lowest']} to {track['highest']}")
-    words += [plural(track[key], key[:-1]) for key in ("controllers", "bends", "lyrics") if track[key]]
+    words += [plural(track[key], key[:-1]) for key in ("controllers", "bends", "aftertouches", "lyrics") if track[key]]
     return ", ".join(word for word in words if word)

@@ -23,7 +23,8 @@ Reading keeps everything that a file holds, but for how it was put into bytes. T
 
 Writing makes format 1: a conductor chunk, then one chunk a Track, all ending at `score.end`; or, if asked for, format
 0, all in one chunk, without the names of the Tracks. At one tick come texts and other events, notes off, controllers,
-program, bend, aftertouch, notes on. Every Track that plays states its program at tick 0.
+program, bend, aftertouch, notes on. A wait too long for the format is cut by sequencer-specific events of no bytes,
+which reading skips. Every Track that plays states its program at tick 0.
 miditoolkit's own writer would lose channels, texts and the lyrics' tracks, so the bytes are ours.
 """
 

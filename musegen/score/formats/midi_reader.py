@@ -79,11 +79,14 @@ def _words(specials: Sequence[tuple[int, int, int, bytes]], remarks: Remarks) ->
             getattr(words, _TEXTS[kind]).append(Text(tick, text_of(data)))
         elif kind == smf.NAME and words.name in ("", text_of(data)):
             words.name = text_of(data)
+        elif kind == smf.PAUSE[1] and not data:
+            continue
         elif kind not in _CHECKED:
             words.others.append(MidiEvent(tick, bytes((smf.META, kind)) + data))
         else:
             what, field_name, event_of = _CHECKED[kind]
             event = event_of(tick, data)
+            remarks["metre that has not four bytes"] += kind == smf.METRE and event is not None and len(data) != 4
             if event is None:
                 remarks[f"impossible {what}"] += 1
             else:

@@ -193,7 +193,17 @@ def _laid_out(n_chunks: int, tables: Sequence[Array], specials: Sequence[Special
     sizes[-n_chunks:] = len(_END_OF_TRACK)
     order = ((events[_CHUNK] << _TICK_BITS | events[_TICK]) << _RANK_BITS | events[_RANK]).argsort(kind="stable")
     events, sizes = events[:, order], sizes[order]
-    out, starts = _waits_laid_out(events, sizes)
+    waits = np.diff(events[_TICK], prepend=0)
+    opens = np.diff(events[_CHUNK], prepend=0) > 0
+    waits[opens] = events[_TICK][opens]
+    if waits.max() > smf.MAX_DELTA:
+        stops = [
+            (chunk, tick, smf.PAUSE)
+            for chunk, start, wait in np.stack((events[_CHUNK], events[_TICK] - waits, waits), 1).tolist()
+            for tick in range(start + smf.MAX_DELTA, start + wait, smf.MAX_DELTA)
+        ]
+        return _laid_out(n_chunks, tables, [*specials, *stops], end)
+    out, starts = _waits_laid_out(waits, sizes)
     for offset, column in enumerate(events[_STATUS:]):
         said = (column >= 0).nonzero()[0]
         out[starts[said] + offset] = column[said]
@@ -208,13 +218,8 @@ def _laid_out(n_chunks: int, tables: Sequence[Array], specials: Sequence[Special
     return [bytes(data[start:stop]) for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
-def _waits_laid_out(events: Array, sizes: Array) -> tuple[Array, Array]:
-    """Bytes with the wait of each (sorted) event before a gap of its size, and where the gaps begin."""
-    wait = np.diff(events[_TICK], prepend=0)
-    opens = np.diff(events[_CHUNK], prepend=0) > 0
-    wait[opens] = events[_TICK][opens]
-    if wait.max() > smf.MAX_DELTA:
-        smf.variable(int(wait.max()))  # says so
+def _waits_laid_out(wait: Array, sizes: Array) -> tuple[Array, Array]:
+    """Bytes with each wait before a gap of the size that its event has, and where the gaps begin."""
     wait_sizes = 1 + (wait > 0x7F) + (wait > 0x3FFF) + (wait > 0x1FFFFF)
     stops = (wait_sizes + sizes).cumsum()
     out, starts = np.empty(int(stops[-1]), np.uint8), stops - sizes

@@ -170,7 +170,7 @@ class _Track:
     def _find_next(self, stated: int) -> int:
         """At the end stated, unless the events or another track say otherwise."""
         stop = min(stated, len(self._data))
-        inside = self._data.find(b"MTrk", self._position, stop)
+        inside = self._data.find(b"MTrk", self._position, stop + 3)
         found = inside if inside >= 0 else max(stop, self._position)
         if found != stated:
             self._remarks["wrong length of a track"] += 1

@@ -37,6 +37,9 @@ TEXT, NAME, LYRIC, MARKER, END_OF_TRACK, TEMPO = 0x01, 0x03, 0x05, 0x06, 0x2F, 0
 SMPTE_OFFSET, METRE, KEY = 0x54, 0x58, 0x59
 """Kinds of meta event."""
 
+PAUSE = b"\xff\x7f\0"
+"""A sequencer-specific event that says nothing: where a wait is longer than a file can state, it is cut by these."""
+
 DRUM_CHANNEL = 9
 CHORD_PREFIX = "chord: "
 """How a text event of the conductor begins that is a chord symbol."""
@@ -221,11 +224,11 @@ def _special(body: bytes, position: int, status: int) -> tuple[int, int, int]:
         kind = body[position] if position < len(body) else META
         position += 1
     length = VARIABLE.match(body, position)
-    if length is None or not (kind < 0x80 or kind in _SYSEX_STATUSES):
+    if length is None or (kind > 0x7F if status == META else status not in _SYSEX_STATUSES):
         raise Unsound
     start = length.end()
     stop = start + number(body, position, start)
-    if stop > len(body):
+    if stop > len(body) or (kind == END_OF_TRACK and stop > start):
         raise Unsound
     return kind, start, stop
 

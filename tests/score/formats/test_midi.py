@@ -428,6 +428,15 @@ def test_events_past_the_end_move_it() -> None:
     assert read(midi.to_bytes(score)).end == 2000
 
 
+def test_a_wait_too_long_for_the_format_is_cut() -> None:
+    late = 2 * smf.MAX_DELTA + 5
+    score = Score(480, (replace(one_note(start=late), channel=0), replace(one_note(), channel=1)), end=smf.MAX_TICK)
+    data = midi.to_bytes(score)
+    assert data.count(smf.PAUSE) == 8 + (2 + 5) + 7
+    assert read(data) == score
+    assert len(mido.MidiFile(file=io.BytesIO(data)).tracks) == 3
+
+
 def test_format_0_holds_all_in_one_chunk() -> None:
     tracks = tuple(replace(one_note(pitch=60 + n), channel=n, program=n, name=f"part {n}") for n in range(3))
     score = Score(480, tracks, title="All", tempos=(Tempo(0, 400_000),))
