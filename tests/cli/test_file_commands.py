@@ -86,9 +86,10 @@ def test_limits_are_told_and_raised(run: Run) -> None:
     code, out, err = run("info", "long.mid")
     assert (code, out) == (2, "")
     assert err == (
-        "musegen: long.mid: too much: 139810 bars, where 20000 are allowed (--limit bars=139810 allows it)\n"
+        "musegen: long.mid: too much: 139810 bars and 279621 seconds, where 20000 and 21600 are allowed "
+        "(--limit bars=139810 --limit seconds=279621 allows it)\n"
     )
-    code, out, err = run("info", "long.mid", "--limit", "bars=139810", "--limit", "seconds=999999")
+    code, out, err = run("info", "long.mid", "--limit", "bars=139810", "--limit", "seconds=279621")
     assert (code, err) == (0, "") and "notes: 1\n" in out
     for wrong in ("bars", "bars=many", "bars=0", "pages=3"):
         code, out, err = run("info", "long.mid", "--limit", wrong)

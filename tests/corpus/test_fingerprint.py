@@ -6,8 +6,9 @@ import pytest
 from musegen.corpus.clean import off_grid_share
 from musegen.corpus.encode import polyphony_of
 from musegen.corpus.fingerprint import exact_key, fingerprint, index_of, sonorities
+from musegen.score.joining import concatenate
 from musegen.score.model import NOTE_DTYPE, Score, Track, frozen
-from musegen.score.ops import concatenate, transpose
+from musegen.score.ops import transpose
 from tests.tiny_corpus import tune
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musegen.errors import RequestError
+from musegen.score.joining import concatenate, merge
 from musegen.score.model import (
     BEND_DTYPE,
     CONTROL_DTYPE,
@@ -19,7 +20,7 @@ from musegen.score.model import (
     Track,
     frozen,
 )
-from musegen.score.ops import blank_region, concatenate, merge, quantize, shift, slice_bars, transpose
+from musegen.score.ops import blank_region, quantize, shift, slice_bars, transpose
 from musegen.score.timing import n_bars
 from tests.strategies import scores
 

@@ -9,10 +9,10 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from musegen.errors import FileFormatError
-from musegen.score import ops
 from musegen.score.formats import repair, smf
 from musegen.score.formats.midi_tracks import parts_of
 from musegen.score.formats.options import ReadOptions
+from musegen.score.joining import concatenate
 from musegen.score.model import Chord, KeySignature, MidiEvent, Score, Tempo, Text, TimeSignature, Track
 
 E = TypeVar("E", Tempo, TimeSignature, KeySignature)
@@ -31,14 +31,15 @@ def from_bytes(data: bytes, warn: Callable[[str], None], options: ReadOptions | 
     remarks: Remarks = Counter()
     try:
         header, bodies = smf.split(data)
-        limits.check("tracks", len(bodies))
+        limits.check("tracks", len(bodies) - 1)  # without the conductor
         events = smf.scan(bodies, limits)
     except smf.Unsound:
         header, bodies, remarks = repair.repair(data, limits)
         events = smf.scan(bodies, limits)
     if header.n_tracks != len(bodies) or (header.midi_format == 0 and len(bodies) > 1):
         remarks["number of tracks in the header that is not the file's"] += 1
-    remarks["running status behind a meta or sysex event"] += events.bare
+    if events.bare:
+        remarks["running status behind a meta or sysex event"] += events.bare
     if max(events.ends) > smf.MAX_TICK:
         raise FileFormatError(f"it is {max(events.ends)} ticks long; the most that can be read is {smf.MAX_TICK}")
     words = [_words(specials, remarks) for specials in events.specials]
@@ -48,7 +49,7 @@ def from_bytes(data: bytes, warn: Callable[[str], None], options: ReadOptions | 
     apart = header.midi_format == 2 and len(bodies) > 1
     score = (_in_patterns if apart else _score)(header, events.ends, words, parts, remarks)
     limits.check_length(score)
-    if +remarks:
+    if remarks:
         warn("repaired: " + ", ".join(f"{count} x {what}" for what, count in sorted((+remarks).items())))
     if apart:
         warn(f"format 2: its {len(bodies)} patterns stand one after the other")
@@ -86,7 +87,8 @@ def _words(specials: Sequence[tuple[int, int, int, bytes]], remarks: Remarks) ->
         else:
             what, field_name, event_of = _CHECKED[kind]
             event = event_of(tick, data)
-            remarks["metre that has not four bytes"] += kind == smf.METRE and event is not None and len(data) != 4
+            if kind == smf.METRE and event is not None and len(data) != 4:
+                remarks["metre that has not four bytes"] += 1
             if event is None:
                 remarks[f"impossible {what}"] += 1
             else:
@@ -167,7 +169,8 @@ def _score(
     ticks_per_beat, tempos = header.division, _together([said.tempos for said in words])
     if header.division & 0x8000:
         ticks_per_beat, microseconds = smf.smpte(header.division)
-        remarks["tempo, which SMPTE time does not heed"] += len(tempos)
+        if tempos:
+            remarks["tempo, which SMPTE time does not heed"] += len(tempos)
         tempos = (Tempo(0, microseconds),)
     return Score(
         ticks_per_beat=ticks_per_beat,
@@ -200,10 +203,11 @@ def _tracks(players: Sequence[dict[str, Any]], said: _Words, *, conducts: bool) 
 
 
 def _together(events: Sequence[list[E]]) -> tuple[E, ...]:
-    """The events of all chunks by time; what several say alike is said once."""
-    if len(events) == 1:
-        return tuple(dict.fromkeys(events[0]))
-    return tuple(dict.fromkeys(sorted((event for chunk in events for event in chunk), key=attrgetter("time"))))
+    """The events of all chunks by time; of those that are said more than once, the last, which is in force."""
+    merged = [event for chunk in events for event in chunk]
+    if len(events) > 1:
+        merged.sort(key=attrgetter("time"))
+    return tuple(dict.fromkeys(reversed(merged)))[::-1]
 
 
 def _in_patterns(
@@ -217,5 +221,14 @@ def _in_patterns(
     pieces = []
     for number, (end, said, players) in enumerate(zip(ends, words, parts, strict=True), 1):
         piece = _score(header, [end], [said], [players], remarks)
-        pieces.append(replace(piece, markers=(Text(0, f"pattern {number}"), *piece.markers)))
-    return ops.concatenate(pieces)
+        names = [event for event in piece.others if event.data[1:2] == bytes((smf.NAME,))]
+        mark = f"pattern {number}: {piece.title}" if piece.title else f"pattern {number}"
+        piece = replace(
+            piece,
+            title="",
+            markers=(Text(0, mark), *piece.markers),
+            texts=(*piece.texts, *(Text(event.time, text_of(event.data[2:])) for event in names)),
+            others=tuple(event for event in piece.others if event not in names),
+        )
+        pieces.append(piece)
+    return concatenate(pieces)

@@ -23,6 +23,7 @@ from musegen.score.model import (
 )
 
 _DTYPES = {"controls": CONTROL_DTYPE, "bends": BEND_DTYPE}
+ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
 UNSAID_RELEASES = (0, 64)
 """Release velocities of programs that know none."""
 
@@ -96,6 +97,7 @@ def _add_notes(
     index = (events.status < smf.KEY_PRESSURE).nonzero()[0]
     if not len(index):
         return first_notes
+    all_parts = part
     part, pitch, velocity, tick = part[index], events.data1[index], events.data2[index], events.tick[index]
     status = events.status[index]
     is_on = (status >= smf.NOTE_ON) & (velocity > 0)
@@ -103,13 +105,16 @@ def _add_notes(
     limits.check("notes", len(ons))
     first_notes[part[ons]] = events.order[index[ons]]
     key = part.astype(np.uint16 if len(parts) <= 512 else np.uint32) * 128 + pitch  # short numbers sort quickly
-    on, off, stuck, idle = pair(key, is_on, tick)
-    remarks["note without an end"] += stuck
-    remarks["note-off without a note"] += idle
-    _add_releases(parts, off[off != NONE] if stuck else off, part, tick, pitch, velocity, status)
+    on, off, stuck, unended, idle = pair(key, is_on, tick)
+    if idle:
+        remarks["note-off without a note"] += idle
     stop = tick[off]
-    if stuck:
+    if stuck is not None:
+        remarks["note without an end"] += unended
         stop = np.where(off == NONE, np.array(events.ends)[events.chunk[index[on]]], stop)
+        _end_all_notes(stop, stuck, part[on], tick[on], events, all_parts)
+        off = off[off != NONE]
+    _add_releases(parts, off, part, tick, pitch, velocity, status)
     start, pitch, velocity, part = tick[on], pitch[on], velocity[on], part[on]
     place = (part << 38) | (start << 7) | pitch
     sort = place.argsort()
@@ -119,6 +124,16 @@ def _add_notes(
     start = start[sort]
     _give(parts, "notes", NOTE_DTYPE, part[sort], start, pitch[sort], stop[sort] - start, velocity[sort])
     return first_notes
+
+
+def _end_all_notes(stop: Array, stuck: Array, part: Array, start: Array, events: Events, all_parts: Array) -> None:
+    """Let `stuck` notes end, in place, where their channel is told to end all."""
+    told = (events.status & 0xF0 == smf.CONTROL) & ((events.data1 == ALL_SOUND_OFF) | (events.data1 == ALL_NOTES_OFF))
+    for number in np.unique(all_parts[told]).tolist():
+        ticks = events.tick[told & (all_parts == number)]
+        notes = (stuck & (part == number)).nonzero()[0]
+        following = np.append(ticks, smf.MAX_TICK)[ticks.searchsorted(start[notes], side="right")]
+        stop[notes] = np.minimum(stop[notes], following)
 
 
 def _add_releases(

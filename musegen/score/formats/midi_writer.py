@@ -197,12 +197,12 @@ def _laid_out(n_chunks: int, tables: Sequence[Array], specials: Sequence[Special
     opens = np.diff(events[_CHUNK], prepend=0) > 0
     waits[opens] = events[_TICK][opens]
     if waits.max() > smf.MAX_DELTA:
-        stops = [
+        pauses = [
             (chunk, tick, smf.PAUSE)
             for chunk, start, wait in np.stack((events[_CHUNK], events[_TICK] - waits, waits), 1).tolist()
             for tick in range(start + smf.MAX_DELTA, start + wait, smf.MAX_DELTA)
         ]
-        return _laid_out(n_chunks, tables, [*specials, *stops], end)
+        return _laid_out(n_chunks, tables, [*specials, *pauses], end)
     out, starts = _waits_laid_out(waits, sizes)
     for offset, column in enumerate(events[_STATUS:]):
         said = (column >= 0).nonzero()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from typing import NoReturn
 
 from musegen.errors import FileFormatError, RequestError
 from musegen.score import timing
@@ -40,25 +41,31 @@ class Limits:
         Raises:
             FileFormatError: saying both, and how to raise the limit.
         """
-        limit = getattr(self, name)
-        if value > limit:
-            said = math.ceil(value)
-            hint = f"--limit {name}={said} allows it"
-            raise FileFormatError(f"too much: {said} {name}, where {limit} are allowed ({hint})")
+        if value > getattr(self, name):
+            self._refuse({name: value})
 
     def check_length(self, score: Score) -> None:
         """Refuse a Score of too many bars or seconds.
 
         Raises:
-            FileFormatError: saying how many, and how to raise the limit.
+            FileFormatError: saying how many, and how to raise the limits.
         """
         quarters = score.end / score.ticks_per_beat
         shortest = min((4 * m.numerator / m.denominator for m in score.time_signatures), default=4.0)
-        if quarters / min(shortest, 4.0) + len(score.time_signatures) + 1 > self.bars:  # a bound that costs nothing
-            self.check("bars", timing.bar_of(score, score.end))
         slowest = max((tempo.microseconds_per_quarter for tempo in score.tempos), default=0)
-        if quarters * max(slowest, 500_000) / 1e6 > self.seconds:
-            self.check("seconds", timing.seconds(score))
+        most_bars = quarters / min(shortest, 4.0) + len(score.time_signatures) + 1
+        if most_bars <= self.bars and quarters * max(slowest, 500_000) / 1e6 <= self.seconds:
+            return  # by bounds that cost nothing
+        found = {"bars": timing.bar_of(score, score.end), "seconds": timing.seconds(score)}
+        too_much = {name: value for name, value in found.items() if value > getattr(self, name)}
+        if too_much:
+            self._refuse(too_much)
+
+    def _refuse(self, found: dict[str, float]) -> NoReturn:
+        said = " and ".join(f"{math.ceil(value)} {name}" for name, value in found.items())
+        allowed = " and ".join(str(getattr(self, name)) for name in found)
+        hint = " ".join(f"--limit {name}={math.ceil(value)}" for name, value in found.items())
+        raise FileFormatError(f"too much: {said}, where {allowed} are allowed ({hint} allows it)")
 
     def raised(self, settings: tuple[str, ...]) -> Limits:
         """These limits with some set anew, each as "bars=50000".

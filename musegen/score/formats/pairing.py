@@ -2,8 +2,8 @@
 
 The rule: of overlapping notes of one pitch on one channel of one track, the first to begin is the first to end; an
 off without a note waiting for it says nothing. Where a pitch has more notes than offs, so that a note would sound for
-ever, all its notes end at the next off, or when the pitch is struck anew, whichever comes first, and what is left at
-the end of the track ends there.
+ever, all its notes end at the next off, or when the pitch is struck anew, or all notes of the channel are told to end
+(controllers 120 and 123), whichever comes first, and what is left at the end of the track ends there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NONE = -1
 """In place of an off: the end of the track."""
 
 
-def pair(key: Array, is_on: Array, tick: Array) -> tuple[Array, Array, int, int]:
+def pair(key: Array, is_on: Array, tick: Array) -> tuple[Array, Array, Array | None, int, int]:
     """Pair notes with their ends.
 
     Args:
@@ -25,13 +25,14 @@ def pair(key: Array, is_on: Array, tick: Array) -> tuple[Array, Array, int, int]
         tick: (n,) never falling within a key.
 
     Returns:
-        For each note-on its index and that of the event at which it ends (NONE: with its track), then how many notes
-        had no end of their own and how many offs no note.
+        For each note-on its index and that of the event at which it ends (NONE: with its track), then whether its
+        pitch has more notes than offs (None if none has), and how many notes had no end of their own, how many offs
+        no note.
     """
     order = key.argsort(kind="stable")
     key, is_on = key[order], is_on[order]
     if not len(order) % 2 and is_on[0::2].all() and not is_on[1::2].any() and np.array_equal(key[0::2], key[1::2]):
-        return order[0::2], order[1::2], 0, 0
+        return order[0::2], order[1::2], None, 0, 0
     fresh = np.append(True, key[1:] != key[:-1]) if len(key) else np.zeros(0, np.bool_)
     group = np.cumsum(fresh) - 1
     waiting = np.cumsum(np.where(is_on, 1, -1))
@@ -49,9 +50,11 @@ def pair(key: Array, is_on: Array, tick: Array) -> tuple[Array, Array, int, int]
     of_off = group[offs]
     ends[first_on[of_off] + np.arange(len(offs)) - first_off[of_off]] = offs
     stuck = (n_ons > n_offs)[group[ons]]
-    if stuck.any():
+    unended = int((n_ons - n_offs).sum())
+    if unended:
         ends[stuck] = _struck_anew(ons[stuck], group, is_on, tick[order])
-    return order[ons], np.where(ends == NONE, NONE, order[ends]), int((n_ons - n_offs).sum()), int(idle.sum())
+    ended = np.where(ends == NONE, NONE, order[ends])
+    return order[ons], ended, stuck if unended else None, unended, int(idle.sum())
 
 
 def _struck_anew(ons: Array, group: Array, is_on: Array, tick: Array) -> Array:

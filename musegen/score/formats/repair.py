@@ -39,6 +39,8 @@ _HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|\?xml)", re.
 _CHUNK_NAME = re.compile(rb"[\x20-\x7e]{4}", re.DOTALL)
 _TWO_DATA = frozenset((*range(0x80, 0xC0), *range(0xE0, 0xF0)))
 _WAIT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
+_REAL_TIME = re.compile(rb"([\x00-\x7f]?)[\xf8-\xfe]+([\x00-\x7f]{1,2})")
+"""Two data bytes with a real-time message before or between them."""
 _N_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 """Data bytes of the system messages that have any."""
 _EVENT = re.compile(
@@ -64,7 +66,7 @@ def repair(data: bytes, limits: Limits) -> tuple[smf.Header, list[bytes], Counte
         if name == b"MTrk" and start <= len(data):
             track = _Track(data, start, stop, limits, remarks)
             bodies.append(track.body)
-            limits.check("tracks", len(bodies))
+            limits.check("tracks", len(bodies) - 1)
             position = track.next
         elif name == b"MThd" and bodies:
             remarks["second MIDI file behind the first, not read"] += 1
@@ -79,7 +81,7 @@ def repair(data: bytes, limits: Limits) -> tuple[smf.Header, list[bytes], Counte
             position = _next_track(data, position + 1, "byte between chunks", remarks)
     if not bodies:
         raise FileFormatError("the MIDI file has no track")
-    return header, bodies, remarks
+    return header, bodies, +remarks
 
 
 def _unwrapped(data: bytes, remarks: Counter[str]) -> bytes:
@@ -91,6 +93,8 @@ def _unwrapped(data: bytes, remarks: Counter[str]) -> bytes:
             raise FileFormatError(f"this is {what}")
     if _HTML.match(data):
         raise FileFormatError("this is a web page or XML, not MIDI")
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        raise FileFormatError("this is sound (WAV), not MIDI")
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
         data = _riff_data(data, remarks)
     begin = data.find(b"MThd", 0, MAX_JUNK)
@@ -224,11 +228,16 @@ class _Track:
         if not status:
             self._resync(position, "byte that belongs to no event")
             return
-        stop = position + (2 if status in _TWO_DATA else 1)
+        n_data = 2 if status in _TWO_DATA else 1
+        stop = position + n_data
         if stop > self._stop:
             self._cut_short()
             return
         data = self._data[position:stop]
+        between = _REAL_TIME.match(self._data, position, self._stop) if n_data == 2 else None
+        if between and not _EVENT.match(self._data, stop) and _EVENT.match(self._data, between.end()):
+            self._remarks["system message that no file may hold"] += 1
+            data, stop = between[1] + between[2], between.end()
         self._remarks["data byte above 127"] += sum(byte > 0x7F for byte in data)
         self._running, self._position = status, stop
         self._keep(bytes((status, *(min(byte, 0x7F) for byte in data))))

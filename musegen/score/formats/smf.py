@@ -305,9 +305,13 @@ def _decode(stream: bytes) -> tuple[Array, Array, Array, Array]:
     longer = message[~said]
     if len(longer):
         more = bytes_[places[~said]].astype(np.int64) & 0x7F
+        same = longer[1:] == longer[:-1]
+        if not same.any():
+            wait[longer] += more << 7
+            return wait, status, lows[:, 1:], before
         power = np.full(len(longer), 7)  # of two; a byte that others of its wait follow stands higher
-        for distance in (1, 2):
-            power[:-distance] += 7 * (longer[distance:] == longer[:-distance])
+        power[:-1] += 7 * same
+        power[:-2] += 7 * (same[1:] & same[:-1])
         for bits in (7, 14, 21):  # at each, a wait has one byte at most
             chosen = (power == bits).nonzero()[0]
             wait[longer[chosen]] += more[chosen] << bits

@@ -336,7 +336,7 @@ def test_the_patterns_of_format_2_stand_one_after_the_other() -> None:
     ("limits", "said"),
     [
         (Limits(bytes=20), r"too much: \d+ bytes, where 20 are allowed \(--limit bytes=\d+ allows it\)"),
-        (Limits(tracks=2), "3 tracks, where 2"),
+        (Limits(tracks=1), "2 tracks, where 1"),
         (Limits(notes=1), "2 notes, where 1"),
         (Limits(events=2), "events, where 2"),
         (Limits(bars=3), "4 bars, where 3"),
@@ -352,9 +352,32 @@ def test_what_holds_too_much_is_refused_and_may_be_allowed(limits: Limits, said:
     midi.from_bytes(data, no_warning, ReadOptions(Limits().raised((f"{name}={number}",))))
 
 
+def test_all_that_is_too_much_is_told_at_once() -> None:
+    data = midi.to_bytes(Score(480, (one_note(), one_note(start=480 * 15))))
+    with pytest.raises(FileFormatError, match="too much: 4 bars and 8 seconds, where 3 and 7 are allowed") as caught:
+        midi.from_bytes(data, no_warning, ReadOptions(Limits(bars=3, seconds=7)))
+    assert str(caught.value).endswith("(--limit bars=4 --limit seconds=8 allows it)")
+
+
+def test_all_notes_off_ends_notes_without_an_end() -> None:
+    body = (
+        bytes((0, 0x90, 60, 64, 0, 0x91, 61, 64, 9, 0xB0, 123, 0, 0, 0x90, 62, 64, 5, 0xB0, 120, 0)) + b"\5\xff\x2f\0"
+    )
+    score = midi.from_bytes(smf.join(480, [body]), lambda _: None)
+    assert [track.notes.tolist() for track in score.tracks] == [
+        [(0, 60, 9, 64), (9, 62, 5, 64)], [(0, 61, 19, 64)],
+    ]  # fmt: skip
+
+
+def test_the_last_of_several_tempi_at_one_tick_is_in_force() -> None:
+    body = b"".join(b"\0" + smf.meta(smf.TEMPO, bytes((tempo, 0, 0))) for tempo in (5, 6, 5)) + b"\0\xff\x2f\0"
+    score = read(smf.join(480, [body]))
+    assert score.tempos[-1] == Tempo(0, 5 << 16) and read(midi.to_bytes(score)) == score
+
+
 def test_two_notes_an_age_apart_cost_nothing() -> None:
     body = bytes((0, 0x90, 60, 64, 0xFF, 0xFF, 0xFF, 0x7F, 0x80, 60, 64)) + b"\0\xff\x2f\0"
-    with pytest.raises(FileFormatError, match="139810 bars, where 20000"):
+    with pytest.raises(FileFormatError, match="139810 bars and 279621 seconds, where 20000"):
         midi.from_bytes(smf.join(480, [body]), no_warning)
     with pytest.raises(FileFormatError, match="the most that can be read is 2147483647"):
         read(smf.join(480, [b"\xff\xff\xff\x7f\xff\x01\x00" * 9 + b"\0\xff\x2f\0"]))
