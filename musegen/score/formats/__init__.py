@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from musegen.errors import FileFormatError, MusegenWarning
-from musegen.score.formats import midi
+from musegen.score.formats import abc_reader, abc_writer, midi, music21_reader, musicxml_writer, score_json
 from musegen.score.formats.atomic import write_bytes
 from musegen.score.formats.options import Limits, ReadOptions, WriteOptions
 from musegen.score.model import Score
@@ -34,11 +34,18 @@ class Format:
 
 
 _MIDI = Format("Standard MIDI file", midi.from_bytes, midi.to_bytes)
+_MUSICXML = Format("MusicXML", music21_reader.from_musicxml, musicxml_writer.to_bytes)
 FORMATS: dict[str, Format] = {
     ".mid": _MIDI,
     ".midi": _MIDI,
     ".kar": _MIDI,
     ".rmi": Format("RIFF MIDI file", midi.from_bytes, None),
+    ".musicxml": _MUSICXML,
+    ".xml": _MUSICXML,
+    ".mxl": Format("compressed MusicXML", music21_reader.from_mxl, musicxml_writer.to_mxl_bytes),
+    ".abc": Format("ABC", abc_reader.from_abc, abc_writer.to_bytes),
+    ".krn": Format("Humdrum kern", music21_reader.from_kern, None),
+    ".json": Format("musegen's own JSON", score_json.from_bytes, score_json.to_bytes),
 }
 """Formats by suffix, in lower case."""
 READABLE = tuple(suffix for suffix, kind in FORMATS.items() if kind.from_bytes)

@@ -20,11 +20,10 @@ from typing import Any
 
 from musegen.errors import FileFormatError
 from musegen.score.formats import mxl, score_json
-from musegen.score.formats.abc_reader import from_abc
 from musegen.score.formats.options import Limits, ReadOptions
 from musegen.score.model import Score
 
-__all__ = ["from_abc", "from_kern", "from_musicxml", "from_mxl"]
+__all__ = ["from_kern", "from_musicxml", "from_mxl"]
 
 _START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from musegen.score.formats.{} import main; main()"
 _START = _START.format("music21_worker")

@@ -1,0 +1,1 @@
+"""A Score as sheet music: bars, voices, note values, names of pitches, clefs and beams."""
