@@ -1,6 +1,6 @@
 """Pieces of music21's corpus through MusicXML and back: does the Score stay the same, and do others read it?
 
-python scripts/notation_report.py --count 200
+python scripts/notation_report.py --count 270
 
 Each piece is read (MusicXML or ABC -> Score), written as MusicXML and read again; the two Scores must be equal in
 every field. verovio, where it is installed, engraves what was written, and must have nothing to say about it.
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def pieces(count: int) -> Iterator[tuple[str, str, bytes]]:
-    """(kind, name, content) of about `count` pieces, as many of each kind as there are."""
+    """(kind, name, content) of `count` pieces at most, as many of each kind, or all that there are."""
     import music21
 
     corpus = Path(music21.__file__).parent / "corpus"
@@ -104,7 +104,7 @@ def engraved(data: bytes) -> str:
 def main() -> int:
     """Print the table; 1 if a piece does not come back the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--count", type=int, default=270)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     with ThreadPoolExecutor(arguments.workers) as pool:

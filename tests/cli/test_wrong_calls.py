@@ -35,7 +35,10 @@ WRONG = [
     ("compose -m broken.safetensors", "broken.safetensors: the file is damaged or no .safetensors ("),
     # and others of the kind
     ("compose -m none.safetensors", "none.safetensors: no such file; "),
-    ("compose -o a.wav", "a.wav: the suffix must be one of .mid, .midi, .kar, .musicxml, .xml, .mxl, .abc, .json, .png"),
+    (
+        "compose -o a.wav",
+        "a.wav: the suffix must be one of .mid, .midi, .kar, .musicxml, .xml, .mxl, .abc, .json, ",
+    ),
     ("compose -o folder.mid -n 1 --force", "folder.mid/folk-1.mid: is a folder; choose another name"),
     ("compose -o old.mid/a.mid", "old.mid/a.mid: old.mid is a file, not a folder; choose another name"),
     ("compose -n 2 -o -", "stdout holds one piece, not 2; give -o a folder or a name"),

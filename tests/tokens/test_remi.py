@@ -74,8 +74,8 @@ def test_what_encode_writes_the_grammar_allows(score: Score) -> None:
     ]
     score = replace(score, time_signatures=tuple(shorter))  # the grammar does not count on longer bars to come
     ids = TOKENIZER.encode(score)
-    bars = len(TOKENIZER.bar_offsets(ids))
-    state = TOKENIZER.grammar(Constraints(bars=bars, changes=True, chords=True)).start()
+    n_bars = len(TOKENIZER.bar_offsets(ids))
+    state = TOKENIZER.grammar(Constraints(bars=n_bars, changes=True, chords=True)).start()
     attributes = []
     for i, token in enumerate(ids.tolist()):
         assert state.allowed()[token], [VOCABULARY.names[t] for t in ids[max(0, i - 8) : i + 1]]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from musegen.score.chords import NO_CHORD
 from musegen.score.formats.abc_fields import ACCIDENTALS, note_length
 from musegen.score.formats.abc_repeats import Mark, endings
 from musegen.score.formats.abc_voice import Tune, Voice
-from musegen.score.formats.chord_symbols import NO_CHORD
 from musegen.score.formats.music21_notes import VELOCITIES, Sound
 
 _LENGTH = r"(?:\d{0,4}/+\d{0,4}|\d{1,4})?"

@@ -14,7 +14,7 @@ from typing import Any
 
 from musegen.score.formats import music21_bars
 from musegen.score.formats.music21_bars import Bars, find_bars, resolution_for
-from musegen.score.formats.music21_notes import Dynamics, join_ties, name_dropped, rows
+from musegen.score.formats.music21_notes import Dynamics, join_ties, name_dropped, notated_time, rows
 from musegen.score.formats.music21_parts import CHORD_PREFIX, DRUM_CHANNEL, KEPT, Gathered, gather
 from musegen.score.model import (
     NOTE_DTYPE,
@@ -123,12 +123,17 @@ def _sounding_elements(score: Score, track: Track, lyrics: list[Text]) -> Iterat
 
 
 def from_music21(
-    stream: Any, *, ticks_per_beat: int | None = None, warn: Callable[[str], None] = lambda _: None
+    stream: Any,
+    *,
+    ticks_per_beat: int | None = None,
+    notated: bool = False,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Score:
     """A Score of a music21 stream.
 
     Times go to the nearest tick. By default the resolution is the least multiple of 480 that holds every time
-    exactly, or 480 where there is none. `warn` gets a line that counts what is left out.
+    exactly, or 480 where there is none. If `notated`, times are first put where note values and tuplets can say,
+    since files of a coarse resolution round their triplets. `warn` gets a line that counts what is left out.
     """
     from music21 import stream as streams  # as above
 
@@ -141,6 +146,9 @@ def from_music21(
     ]
     for part in gathered:
         part.sounds = join_ties(part.sounds)
+        if notated:
+            for sound in part.sounds:
+                sound.start, sound.end = notated_time(sound.start), notated_time(sound.end)
     resolution = ticks_per_beat or _resolution(gathered, bars)
 
     def ticks(quarters: Fraction) -> int:

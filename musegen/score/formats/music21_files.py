@@ -53,7 +53,7 @@ def _played(stream: Any, kept: list[dict[str, Any]], warn: Warn, options: ReadOp
     for part, own in zip(stream.parts, kept, strict=False):
         if own:
             part.editorial[KEPT] = own
-    return from_music21(stream, warn=warn)
+    return from_music21(stream, warn=warn, notated=True)
 
 
 def _kern(source: Path, warn: Warn, options: ReadOptions) -> Score:

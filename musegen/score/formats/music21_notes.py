@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from musegen.score.formats.music21_bars import exact
+from musegen.score.notation.places import SPELLABLE
 
 DEFAULT_VELOCITY = 80
 """Of notes without a velocity where no dynamic mark is in force."""
@@ -18,7 +20,26 @@ VELOCITIES = {
     "fff": 126, "ffff": 127, "fffff": 127, "ffffff": 127, "fp": 49, "sfp": 49, "sfpp": 33, "pf": 96,
 }  # fmt: skip
 """Of the dynamic marks that stay in force; a sforzato is of its note alone and changes nothing here."""
-GRACE_QUARTERS = Fraction(1, 8)
+
+
+_NOTATED = (1, 2, 4, 8, 16, 3, 6, 12, 24, 5, 10, 20, 7, 14, 9, 18)
+"""Parts of a quarter, the likelier ones first."""
+_ROUNDING = Fraction(1, 500)
+"""Of a quarter: how far the times of a file that divides it into 480 or more may be off."""
+_SMALLEST = 16
+"""A 64th note."""
+
+
+@cache
+def notated_time(time: Fraction) -> Fraction:
+    """The nearest time in quarters that note values and tuplets can say."""
+    if time.denominator in SPELLABLE:
+        return time
+    for denominator in _NOTATED:
+        rounded = Fraction(round(time * denominator), denominator)
+        if abs(rounded - time) <= _ROUNDING:
+            return rounded
+    return Fraction(round(time * _SMALLEST), _SMALLEST)
 
 
 @dataclass
@@ -115,9 +136,9 @@ def _velocity(sound: Sound, dynamics: Dynamics) -> int:
 
 
 def _place_graces(sounds: list[Sound], table: list[list[int]], members: list[int], resolution: int) -> None:
-    """Give the grace notes of a voice an eighth of a quarter each, from the end of what is before their beat.
+    """Give the grace notes of a voice time from the end of what is before their beat, half of it at most.
 
-    They take no more than half of it; at the very start of a piece they take from the note that they ornament.
+    At the very start of a piece they take it from the note that they ornament.
     """
     by_time: dict[int, list[int]] = defaultdict(list)
     for index in members:
@@ -126,23 +147,36 @@ def _place_graces(sounds: list[Sound], table: list[list[int]], members: list[int
     plain = [index for index in members if not sounds[index].grace]
     for beat, graces in by_time.items():
         steps = _steps(sounds, graces)
-        wanted = round(GRACE_QUARTERS * resolution) * (max(steps) + 1)
-        before = max((table[index][0] for index in plain if table[index][0] < beat), default=0)
+        count = max(steps) + 1
         if beat > 0:
-            first = beat - min(wanted, (beat - before) // 2)
+            before = max((table[index][0] for index in plain if table[index][0] < beat), default=0)
+            grid, length = _grace_grid(count, (beat - before) // 2, resolution)
+            first = beat - length
             for index in plain:
                 if table[index][0] < first < table[index][1] <= beat:
                     table[index][1] = first
-            last = beat
         else:
             mains = [index for index in plain if table[index][0] == beat]
-            room = min((table[index][1] - beat for index in mains), default=2 * wanted) // 2
-            first, last = beat, beat + min(wanted, room)
+            room = min((table[index][1] - beat for index in mains), default=resolution)
+            grid, length = _grace_grid(count, room // 2, resolution)
+            first = beat
             for index in mains:
-                table[index][0] = last
+                table[index][0] = beat + length
         for index, step in zip(graces, steps, strict=True):
-            count = max(steps) + 1
-            table[index][:] = [first + (last - first) * step // count, first + (last - first) * (step + 1) // count]
+            start = first + length * step // count // grid * grid
+            table[index][:] = [start, max(start + grid, first + length * (step + 1) // count // grid * grid)]
+
+
+def _grace_grid(count: int, room: int, resolution: int) -> tuple[int, int]:
+    """The note value, in ticks, of `count` grace notes in `room` ticks, and the time that they take.
+
+    An eighth of a quarter, or less; where there is no room for even the least, some begin together.
+    """
+    values = [resolution // parts for parts in (8, 16) if resolution % parts == 0] or [max(1, resolution // 8)]
+    for value in values:
+        if count * value <= room:
+            return value, count * value
+    return values[-1], max(values[-1], room // values[-1] * values[-1])
 
 
 def _steps(sounds: list[Sound], graces: list[int]) -> list[int]:

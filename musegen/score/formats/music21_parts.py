@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from musegen.score.formats.chord_symbols import NO_CHORD
+from musegen.score.chords import NO_CHORD
 from musegen.score.formats.music21_bars import Bars, exact, metre_of
 from musegen.score.formats.music21_notes import VELOCITIES, Dynamics, Sound, sounds_of
 from musegen.score.theory import Key, transpose_chord

@@ -12,6 +12,8 @@ from musegen.score.model import KeySignature, Score, Tempo
 from musegen.score.notation.grid import Bar, Timeline
 from musegen.score.notation.metre import group_sizes
 
+COMPOSER = "composer: "
+"""How the text of a Score begins that names the composer."""
 _STEADY_DECIMALS = 2
 """A metronome mark shows so many decimals at most; the sounding tempo has all."""
 
@@ -110,12 +112,13 @@ class Frame:
     def remarks(self) -> list[str]:
         """A line for each kind of thing that the page does not hold."""
         score, lines = self._score, self._lines
+        texts = len(score.texts) + sum(len(track.texts) for track in score.tracks)
         counts = {
             "note(s) moved to the nearest 32nd or triplet 16th": lines.rounded,
             "bar(s) made as long as a note value": lines.rounded_bars,
             "chord symbol(s) that begin with no root left out": self._lost_chords,
             "metre(s) after the end left out": sum(m.time >= max(score.end, 1) for m in score.time_signatures),
-            "text(s) left out": len(score.texts) + sum(len(track.texts) for track in score.tracks),
+            "text(s) left out": texts - bool(composer_of(score)),
             "controller(s) left out": sum(len(track.controls) for track in score.tracks),
             "pitch bend(s) left out": sum(len(track.bends) for track in score.tracks),
             "program change(s) left out": sum(len(track.program_changes) for track in score.tracks),
@@ -124,6 +127,12 @@ class Frame:
             "other MIDI event(s) left out": len(score.others) + sum(len(track.others) for track in score.tracks),
         }
         return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def composer_of(score: Score) -> str:
+    """The composer, as readers of notation put him into the texts; "" if nothing says it."""
+    said = (text.text.removeprefix(COMPOSER) for text in score.texts if text.text.startswith(COMPOSER))
+    return next(said, "")
 
 
 def _beat(bar: Bar) -> tuple[str, bool, float]:

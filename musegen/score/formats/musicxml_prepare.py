@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from musegen.errors import FileFormatError
-from musegen.score.formats.chord_symbols import plain_note, plain_symbol
+from musegen.score.chords import plain_note, plain_symbol
 from musegen.score.formats.music21_parts import CHORD_PREFIX, DRUM_CHANNEL
 
 _LOOKS = {
@@ -41,6 +41,7 @@ def prepare(root: ET.Element, warn: Callable[[str], None]) -> tuple[ET.Element, 
     for score_part in root.iterfind("part-list/score-part"):
         drums = _drums(score_part)
         said = players[score_part.get("id", "")] = _player(score_part)
+        said["name"] = score_part.findtext("part-name", "").strip()  # music21 takes the instrument's where it is empty
         part = next((p for p in root.iterfind("part") if p.get("id") == score_part.get("id")), None)
         if part is None:
             continue

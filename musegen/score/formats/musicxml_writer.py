@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree as ET
 
-from musegen.score.formats.musicxml_frame import Frame
+from musegen.score.formats.musicxml_frame import Frame, composer_of
 from musegen.score.formats.musicxml_parts import PartHead, decimal, part_list, text_element, xml_text
 from musegen.score.formats.options import WriteOptions
 from musegen.score.model import Score, Track
@@ -95,6 +95,7 @@ class _Writer:
         self._frame = Frame(score, page.timeline)
         self._grain = self._common_length()
         self._lost_lyrics = 0
+        self._metres = {m.time: (m.numerator, m.denominator) for m in score.time_signatures}
         self._keyless = not all(track.is_drum for track in self._tracks)  # kits, where others show the keys
 
     def _common_length(self) -> int:
@@ -116,7 +117,11 @@ class _Writer:
         root = ET.Element("score-partwise", version="4.0")
         if self._score.title:
             text_element(ET.SubElement(root, "work"), "work-title", xml_text(self._score.title))
-        encoding = ET.SubElement(ET.SubElement(root, "identification"), "encoding")
+        identification = ET.SubElement(root, "identification")
+        composer = composer_of(self._score)
+        if composer:
+            text_element(identification, "creator", xml_text(composer), type="composer")
+        encoding = ET.SubElement(identification, "encoding")
         text_element(encoding, "software", "musegen")
         for name in ("accidental", "beam"):
             ET.SubElement(encoding, "supports", element=name, type="yes")
@@ -171,15 +176,16 @@ class _Writer:
 
     def _attributes(self, measure: ET.Element, bar: Bar, index: int, head: PartHead, clef: Clef) -> None:
         key = None if self._keyless and head.drums else self._frame.key_at_start(index)
-        if index and not bar.shows_signature and key is None:
+        said_again = not bar.shows_signature and self._says_metre_again(index)
+        if index and not bar.shows_signature and not said_again and key is None:
             return
         attributes = ET.SubElement(measure, "attributes")
         if index == 0:
             text_element(attributes, "divisions", self._divisions(self._quarter))
         if key is not None:
             attributes.append(key)
-        if bar.shows_signature:
-            time = ET.SubElement(attributes, "time")
+        if bar.shows_signature or said_again:
+            time = ET.SubElement(attributes, "time", {"print-object": "no"} if said_again else {})
             text_element(time, "beats", bar.signature.numerator)
             text_element(time, "beat-type", bar.signature.denominator)
         if index == 0:
@@ -188,6 +194,13 @@ class _Writer:
             text_element(element, "line", clef.line)
             if clef.octaves:
                 text_element(element, "clef-octave-change", clef.octaves)
+
+    def _says_metre_again(self, index: int) -> bool:
+        """Whether the Score states the metre anew where it is in force already; after an odd bar that is no news."""
+        bar, before = self._bars[index], self._bars[max(0, index - 1)]
+        full = before.signature.numerator * 4 * self._quarter // before.signature.denominator
+        said = (bar.signature.numerator, bar.signature.denominator)
+        return index > 0 and before.length == full and self._metres.get(bar.first_tick) == said
 
     def _keys_inside(self, measure: ET.Element, bar: Bar, index: int) -> None:
         """Changes of key that stand between two notes' beginnings: gone back to, so that no note need be cut."""

@@ -6,7 +6,7 @@ A unit is a fraction of a quarter so small that all times of a piece are whole n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +94,10 @@ class Timeline:
         return index, min(exact, bar.length)
 
 
-def timeline(score: Score) -> Timeline:
+def timeline(score: Score, coarse: Collection[tuple[int, int]] = ()) -> Timeline:
     """The bars of `score` and its notes at places that can be written.
+
+    `coarse` are the (track, bar) in which all times are rounded.
 
     Raises:
         FileFormatError: if there are too many bars.
@@ -107,7 +109,9 @@ def timeline(score: Score) -> Timeline:
     signatures = [timing.metre_at(score, tick) for tick in ticks[:-1].tolist()]
     atoms = np.array([metre(s.numerator, s.denominator, BINARY_UNITS).atom for s in signatures], np.int64)
     frame = Frame(score.ticks_per_beat, ticks, atoms)
-    places = [places_of(track, frame) for track in score.tracks]
+    places = [
+        places_of(track, frame, [bar for i, bar in coarse if i == number]) for number, track in enumerate(score.tracks)
+    ]
     sizes = [*np.diff(ticks).tolist(), score.end - int(ticks[-2])]
     quarter = BINARY_UNITS * math.lcm(*(p.odd for p in places), *(_odd(size, score.ticks_per_beat) for size in sizes))
     lengths, rounded_bars = _bar_lengths(score, sizes[:-1], signatures, quarter)

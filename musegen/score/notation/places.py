@@ -8,6 +8,7 @@ rounded, to 32nds or to triplet 16ths, whichever lies nearer.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,8 +77,8 @@ def spellable(ticks: int, ticks_per_beat: int) -> bool:
     return ticks_per_beat // math.gcd(ticks, ticks_per_beat) in SPELLABLE
 
 
-def places_of(track: Track, frame: Frame) -> Places:
-    """Where the notes of a track begin and end."""
+def places_of(track: Track, frame: Frame, coarse: Sequence[int] = ()) -> Places:
+    """Where the notes of a track begin and end; in the bars `coarse` no place stands as it is."""
     times = np.concatenate((track.notes["start"], track.notes["start"] + track.notes["duration"]))
     bars = np.clip(np.searchsorted(frame.ticks, times, side="right") - 1, 0, len(frame.atoms) - 1)
     offsets, beat = times - frame.ticks[bars], frame.ticks_per_beat
@@ -86,7 +87,9 @@ def places_of(track: Track, frame: Frame) -> Places:
     keys = bars * (1 << 20) + offsets * BINARY_UNITS // (beat * atoms)
     beats = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
     found = Places(bars, offsets, offsets, np.full_like(offsets, beat), bad, beats, atoms)
-    return _with_hidden_tuplets(found, beat) if bad.any() else found
+    if bad.any():
+        found = _with_hidden_tuplets(found, beat)
+    return replace(found, bad=found.bad | np.isin(bars, coarse)) if len(coarse) else found
 
 
 def _with_hidden_tuplets(places: Places, ticks_per_beat: int) -> Places:

@@ -60,12 +60,19 @@ def value_of(length: int, quarter: int) -> Value | None:
     return None
 
 
+class Unspellable(Exception):  # noqa: N818  # the bar is rounded and tried again; no error that a user meets
+    """The places of a bar want several tuplets at once."""
+
+
 def spell_bar(
     metre: Metre, quarter: int, events: Sequence[tuple[int, int]], start: int, stop: int
 ) -> tuple[list[Piece], list[Tuplet]]:
     """The pieces that say `events` (start, stop; in order, none overlapping) and the silences, from `start` to `stop`.
 
     Also the tuplets, in order. A piece never leaves its tuplet.
+
+    Raises:
+        Unspellable: where no tuplet holds all places of a beat.
     """
     filled = _with_silences(events, metre, start, stop)
     tuplets = tuplets_of(metre, quarter, [(a, b) for a, b, _ in filled])
@@ -186,12 +193,19 @@ def _by_halves(quarter: int, start: int, stop: int) -> list[tuple[int, int]]:
     """Plain values, the largest first, where no metre reaches."""
     found = []
     while start < stop:
-        size = stop - start
-        while value_of(size, quarter) is None:
-            size -= 1
+        size = next((size for size in _sizes(quarter) if size <= stop - start), None)
+        if size is None:
+            raise Unspellable
         found.append((start, start + size))
         start += size
     return found
+
+
+@lru_cache(maxsize=16)
+def _sizes(quarter: int) -> tuple[int, ...]:
+    """The lengths that one value can say, in units, the largest first."""
+    lengths = {quarter * 16 * (4 - 2 // 2**dots) // 2**halved for dots in range(2) for halved in range(3, 13)}
+    return tuple(sorted((length for length in lengths if length and value_of(length, quarter)), reverse=True))
 
 
 # ---- tuplets -------------------------------------------------------------------------------------------------
@@ -267,7 +281,8 @@ class _Search:
         if fine and not any(start < middle < stop for start, stop in self.crossing):
             return self.within(low, middle) + self.within(middle, high)
         tuplet = self.tuplet(low, high)
-        assert tuplet is not None, "an atom is a plain value, which any number divides"
+        if tuplet is None:
+            raise Unspellable
         return [tuplet]
 
     def tuplet(self, low: int, high: int) -> Tuplet | None:

@@ -12,7 +12,7 @@ from musegen.score.notation.beams import beams_of
 from musegen.score.notation.clefs import Clef, clef_of
 from musegen.score.notation.grid import Bar, Timeline, timeline
 from musegen.score.notation.metre import Metre, metre
-from musegen.score.notation.rhythm import Tuplet, Value, spell_bar
+from musegen.score.notation.rhythm import Tuplet, Unspellable, Value, spell_bar
 from musegen.score.notation.spelling import Name, key_alterations, spell
 from musegen.score.notation.voices import Chord, voices_of
 from musegen.score.timing import in_force
@@ -80,14 +80,20 @@ def sheet(score: Score) -> Sheet:
     Raises:
         FileFormatError: if there are too many bars.
     """
-    lines = timeline(score)
     names = spell(score)
-    keys = _Keys(score, lines)
-    staves = tuple(
-        _Engraver(track, lines, names[i], keys, lines.starts[i].tolist(), lines.stops[i].tolist()).staff()
-        for i, track in enumerate(score.tracks)
-    )
-    return Sheet(lines, staves)
+    coarse: set[tuple[int, int]] = set()  # (track, bar) in which times have to be rounded
+    while True:
+        lines = timeline(score, coarse)
+        keys = _Keys(score, lines)
+        engravers = [
+            _Engraver(track, lines, names[i], keys, lines.starts[i].tolist(), lines.stops[i].tolist())
+            for i, track in enumerate(score.tracks)
+        ]
+        staves = tuple(engraver.staff() for engraver in engravers)
+        found = {(i, bar) for i, engraver in enumerate(engravers) for bar in engraver.unspellable} - coarse
+        if not found:
+            return Sheet(lines, staves)
+        coarse |= found
 
 
 class _Keys:
@@ -119,6 +125,8 @@ class _Engraver:
         self._starts, self._stops = starts, stops
         self._pitches: list[int] = track.notes["pitch"].tolist()
         self._velocities: list[int] = track.notes["velocity"].tolist()
+        self.unspellable: list[int] = []
+        """The bars that could not be written."""
 
     def staff(self) -> Staff:
         """The staff, bar by bar."""
@@ -128,7 +136,10 @@ class _Engraver:
         bars = []
         for index, bar in enumerate(self._lines.bars):
             chords = [voice[index] for voice in parted]
-            bars.append(self._bar(bar, index, chords, graces.get(index, [])))
+            try:
+                bars.append(self._bar(bar, index, chords, graces.get(index, [])))
+            except Unspellable:
+                self.unspellable.append(index)
         return Staff(clef_of(self._track), tuple(bars))
 
     def _by_bar(self, voice: Sequence[Chord]) -> list[list[Chord]]:
