@@ -14,7 +14,7 @@ from typing import Any
 
 from musegen.score.formats import music21_bars
 from musegen.score.formats.music21_bars import Bars, find_bars, resolution_for
-from musegen.score.formats.music21_notes import Dynamics, join_ties, name_dropped, notated_time, rows
+from musegen.score.formats.music21_notes import SMALLEST, Dynamics, join_ties, name_dropped, notated_time, rows
 from musegen.score.formats.music21_parts import CHORD_PREFIX, DRUM_CHANNEL, KEPT, Gathered, gather
 from musegen.score.model import (
     NOTE_DTYPE,
@@ -148,7 +148,10 @@ def from_music21(
         part.sounds = join_ties(part.sounds)
         if notated:
             for sound in part.sounds:
-                sound.start, sound.end = notated_time(sound.start), notated_time(sound.end)
+                start, end = notated_time(sound.start), notated_time(sound.end)
+                if start == end and not sound.grace and sound.end > sound.start:
+                    end += SMALLEST
+                sound.start, sound.end = start, end
     resolution = ticks_per_beat or _resolution(gathered, bars)
 
     def ticks(quarters: Fraction) -> int:

@@ -26,8 +26,8 @@ _NOTATED = (1, 2, 4, 8, 16, 3, 6, 12, 24, 5, 10, 20, 7, 14, 9, 18)
 """Parts of a quarter, the likelier ones first."""
 _ROUNDING = Fraction(1, 500)
 """Of a quarter: how far the times of a file that divides it into 480 or more may be off."""
-_SMALLEST = 16
-"""A 64th note."""
+SMALLEST = Fraction(1, 16)
+"""A 64th note, in quarters."""
 
 
 @cache
@@ -39,7 +39,7 @@ def notated_time(time: Fraction) -> Fraction:
         rounded = Fraction(round(time * denominator), denominator)
         if abs(rounded - time) <= _ROUNDING:
             return rounded
-    return Fraction(round(time * _SMALLEST), _SMALLEST)
+    return round(time / SMALLEST) * SMALLEST
 
 
 @dataclass
