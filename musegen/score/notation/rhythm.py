@@ -17,6 +17,10 @@ _LARGEST_NUMBER = 13
 """Of a tuplet that goes over several beats."""
 
 
+_LARGEST_READABLE = 19
+"""Nobody reads a tuplet of 45, which is what ninths and fifths in one beat want."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A written note value: `size` whole notes as a power of two (0 a whole, -2 a quarter, 1 a breve), and its dots."""
@@ -281,7 +285,7 @@ class _Search:
         if fine and not any(start < middle < stop for start, stop in self.crossing):
             return self.within(low, middle) + self.within(middle, high)
         tuplet = self.tuplet(low, high)
-        if tuplet is None:
+        if tuplet is None or tuplet.number > _LARGEST_READABLE:
             raise Unspellable
         return [tuplet]
 

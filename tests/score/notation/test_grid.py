@@ -50,6 +50,13 @@ def test_a_played_beat_goes_to_32nds_or_triplets_whichever_is_nearer() -> None:
     assert quarters(swung) == [(0, Fraction(2, 3)), (Fraction(2, 3), 1)]
 
 
+def test_keys_let_go_a_little_early_leave_no_rest() -> None:
+    gated = timeline(played((0, 455), (480, 227), (720, 227), (960, 911), (1920, 480)))
+    assert quarters(gated) == [(0, 1), (1, Fraction(3, 2)), (Fraction(3, 2), 2), (2, 4), (4, 5)]
+    short = timeline(played((0, 121), (480, 480)))
+    assert quarters(short) == [(0, Fraction(1, 4)), (1, 2)], "a staccato note stays short"
+
+
 def test_other_beats_stay_exact_beside_a_played_one() -> None:
     lines = timeline(played((0, 96), (96, 96), (483, 470)))
     assert quarters(lines)[:2] == [(0, Fraction(1, 5)), (Fraction(1, 5), Fraction(2, 5))]
