@@ -10,13 +10,11 @@ import numpy as np
 from musegen import __version__
 from musegen.compose.request import Request
 from musegen.score import timing
+from musegen.score.formats.parts import MADE
 from musegen.score.instruments import PROGRAM_NAMES
 from musegen.score.model import NOTE_DTYPE, Array, Score, Tempo, Text, Track, frozen
 from musegen.score.ops import map_times
 from musegen.score.theory import Key
-
-STAMP = "musegen "
-"""How the text event begins that says how a piece was made; JSON follows."""
 
 _ACCENTS = (10, 3, -4)
 """What is added to the velocity on the first beat of a bar, on the other beats, and between them: the sources that
@@ -35,9 +33,9 @@ def finish(score: Score, request: Request) -> Score:
 
 def stamped(score: Score, made: dict[str, object]) -> Score:
     """The score with a text event that says how it was made; an older one of ours goes."""
-    texts = tuple(text for text in score.texts if not text.text.startswith(STAMP))
+    texts = tuple(text for text in score.texts if not text.text.startswith(MADE))
     record = {"version": __version__, **made}
-    return replace(score, texts=(*texts, Text(0, STAMP + json.dumps(record, sort_keys=True, ensure_ascii=True))))
+    return replace(score, texts=(*texts, Text(0, MADE + json.dumps(record, sort_keys=True, ensure_ascii=True))))
 
 
 def accented(score: Score) -> Score:

@@ -14,7 +14,7 @@ import pytest
 
 from musegen.score.formats import read, smf, write
 from musegen.score.model import Score, Text, Track
-from tests.cli.words import SAMPLE, Run
+from tests.cli.words import QUICK, SAMPLE, Run
 
 FULL = [
     [
@@ -78,6 +78,15 @@ def test_converting_to_midi_loses_no_event(run: Run, full: Path) -> None:
     zero = mido.MidiFile("zero.mid")
     assert (zero.type, len(zero.tracks)) == (0, 1)
     assert events(full) - events(Path("zero.mid")) == Counter({f"0 {FULL[1][0]!r}": 1}), "all but the track's name"
+
+
+@pytest.mark.parametrize("suffix", ["mid", "musicxml", "mxl", "abc", "json"])
+def test_every_format_says_how_its_piece_was_made(run: Run, suffix: str) -> None:
+    code, _, err = run("compose", *QUICK, "--seed", "4", "-o", f"a.{suffix}")
+    assert code == 0 and "text" not in err
+    facts = json.loads(run("--json", "info", f"a.{suffix}")[1])
+    assert facts["made_with"].endswith("--bars 1 --model tiny-random --seed 4") and facts["made_by"]["seed"] == 4
+    assert (facts["bars"], facts["metres"]) == (1, ["2/4"])
 
 
 def test_limits_are_told_and_raised(run: Run) -> None:

@@ -16,6 +16,7 @@ from musegen.score.formats.abc_music import read_music
 from musegen.score.formats.abc_score import to_score
 from musegen.score.formats.abc_voice import Tune, Voice
 from musegen.score.formats.options import ReadOptions
+from musegen.score.formats.parts import MADE
 from musegen.score.model import Score
 
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
@@ -85,6 +86,8 @@ def _field(tune: Tune, letter: str, text: str) -> None:
             tune.title = tune.title or text
         case "C":
             tune.composer = tune.composer or text
+        case "N" if text.startswith(MADE + "{"):
+            tune.made = text.removeprefix(MADE)
         case "L":
             voice.unit = abc_fields.parse_length(text) or voice.unit
         case "M":

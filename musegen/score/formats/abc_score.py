@@ -14,6 +14,7 @@ from musegen.score.formats.abc_voice import Tune, Voice
 from musegen.score.formats.music21_bars import Bars, metres, resolution_for
 from musegen.score.formats.music21_notes import join_ties, name_dropped, rows
 from musegen.score.formats.options import ReadOptions
+from musegen.score.formats.parts import COMPOSER, MADE
 from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, Text, Track, frozen
 
 DRUM_CHANNEL = 9
@@ -58,6 +59,7 @@ def to_score(tune: Tune, warn: Callable[[str], None], options: ReadOptions) -> S
     tune.dropped["tempi that MIDI cannot say"] += sum(not 0 < tempo <= LONGEST_TEMPO for _, tempo in microseconds)
     keys = next((voice.keys for voice in voices if voice.keys), [])
     chords = dict.fromkeys((ticks(time), symbol) for voice in voices for time, symbol in voice.chords)
+    known = ((COMPOSER, tune.composer), (MADE, tune.made))
     score = Score(
         ticks_per_beat=resolution,
         tracks=tuple(_track(voice, ticks, resolution) for voice in voices),
@@ -66,7 +68,7 @@ def to_score(tune: Tune, warn: Callable[[str], None], options: ReadOptions) -> S
         key_signatures=tuple(KeySignature(ticks(time), fifths, mode) for time, fifths, mode in keys),
         chords=tuple(Chord(*chord) for chord in chords),
         markers=tuple(Text(ticks(time), text) for time, text in markers),
-        texts=(Text(0, f"composer: {tune.composer}"),) if tune.composer else (),
+        texts=tuple(Text(0, beginning + text) for beginning, text in known if text),
         title=tune.title,
         end=ticks(end),
     )

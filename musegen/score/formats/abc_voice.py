@@ -75,6 +75,8 @@ class Tune:
     limits: Limits
     title: str = ""
     composer: str = ""
+    made: str = ""
+    """What musegen wrote of how it made the tune."""
     head: Voice = field(default_factory=Voice)
     voices: dict[str, Voice] = field(default_factory=dict)
     current: str = ""

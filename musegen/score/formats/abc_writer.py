@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from musegen.errors import FileFormatError
 from musegen.score.formats.options import WriteOptions
+from musegen.score.formats.parts import COMPOSER, MADE, n_texts_besides, said
 from musegen.score.model import KeySignature, Score, Track
 from musegen.score.notation.grid import Bar
 from musegen.score.notation.spelling import Name, key_alterations
@@ -132,6 +133,11 @@ class _Writer:
             f"T:{_one_line(self._score.title)}",
             f"M:{signature.numerator}/{signature.denominator}",
         ]
+        composer, made = said(self._score, COMPOSER), said(self._score, MADE)
+        if composer:
+            lines.insert(3, f"C:{_one_line(composer)}")
+        if made:
+            lines.append(f"N:{MADE}{made}".replace("%", "\\u0025"))  # JSON's way to write what begins a comment
         lines.append(f"L:{self._unit}")
         if tempo is not None:
             lines.append(f"Q:1/4={self._qpm(tempo.microseconds_per_quarter)}")
@@ -167,7 +173,7 @@ class _Writer:
             **self._lost,
             "velocities left out": int((track.notes["velocity"] != DEFAULT_VELOCITY).sum()),
             "marker(s) left out": len(score.markers),
-            "text(s) left out": len(score.texts) + sum(len(other.texts) for other in score.tracks),
+            "text(s) left out": n_texts_besides(score),
             "controllers, bends, program changes and the like left out": events,
             "other MIDI event(s) left out": len(score.others) + sum(len(other.others) for other in score.tracks),
             "silent track(s) left out": len(score.tracks) - 1,

@@ -16,6 +16,7 @@ from musegen.score.formats import music21_bars
 from musegen.score.formats.music21_bars import Bars, find_bars, resolution_for
 from musegen.score.formats.music21_notes import SMALLEST, Dynamics, join_ties, name_dropped, notated_time, rows
 from musegen.score.formats.music21_parts import CHORD_PREFIX, DRUM_CHANNEL, KEPT, Gathered, gather
+from musegen.score.formats.parts import COMPOSER
 from musegen.score.model import (
     NOTE_DTYPE,
     PROGRAM_DTYPE,
@@ -259,4 +260,4 @@ def _title(stream: Any) -> tuple[str, tuple[Text, ...]]:
         return "", ()
     title = stream.metadata.title or stream.metadata.movementName or ""
     composer = stream.metadata.composer
-    return str(title), (Text(0, f"composer: {composer}"),) if composer else ()
+    return str(title), (Text(0, COMPOSER + str(composer)),) if composer else ()

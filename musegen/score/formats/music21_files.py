@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,7 +12,8 @@ from musegen.score.formats.music21_bridge import from_music21
 from musegen.score.formats.music21_parts import KEPT
 from musegen.score.formats.musicxml_prepare import prepare
 from musegen.score.formats.options import ReadOptions
-from musegen.score.model import Score
+from musegen.score.formats.parts import MADE
+from musegen.score.model import Score, Text
 
 Warn = Callable[[str], None]
 
@@ -38,7 +40,9 @@ def _musicxml(source: Path, warn: Warn, options: ReadOptions) -> Score:
     for part in score.parts:
         names = [str(group).partition("-Staff")[0] for group in part.groups]
         kept.append(next((instruments[name] for name in names if name in instruments), {}))
-    return _played(score, kept, warn, options)
+    made = root.findtext(f"identification/miscellaneous/miscellaneous-field[@name='{MADE.strip()}']", "").strip()
+    score = _played(score, kept, warn, options)
+    return replace(score, texts=(*score.texts, Text(0, MADE + made))) if made else score
 
 
 def _played(stream: Any, kept: list[dict[str, Any]], warn: Warn, options: ReadOptions) -> Score:

@@ -8,12 +8,11 @@ from xml.etree import ElementTree as ET
 
 from musegen.score.chords import ChordSymbol, Degree, parse_symbol
 from musegen.score.formats.musicxml_parts import decimal, text_element, xml_text
+from musegen.score.formats.parts import n_texts_besides
 from musegen.score.model import KeySignature, Score, Tempo
 from musegen.score.notation.grid import Bar, Timeline
 from musegen.score.notation.metre import group_sizes
 
-COMPOSER = "composer: "
-"""How the text of a Score begins that names the composer."""
 _STEADY_DECIMALS = 2
 """A metronome mark shows so many decimals at most; the sounding tempo has all."""
 
@@ -112,13 +111,12 @@ class Frame:
     def remarks(self) -> list[str]:
         """A line for each kind of thing that the page does not hold."""
         score, lines = self._score, self._lines
-        texts = len(score.texts) + sum(len(track.texts) for track in score.tracks)
         counts = {
             "note(s) moved to the nearest 32nd or triplet 16th": lines.rounded,
             "bar(s) made as long as a note value": lines.rounded_bars,
             "chord symbol(s) that begin with no root left out": self._lost_chords,
             "metre(s) after the end left out": sum(m.time >= max(score.end, 1) for m in score.time_signatures),
-            "text(s) left out": texts - bool(composer_of(score)),
+            "text(s) left out": n_texts_besides(score),
             "controller(s) left out": sum(len(track.controls) for track in score.tracks),
             "pitch bend(s) left out": sum(len(track.bends) for track in score.tracks),
             "program change(s) left out": sum(len(track.program_changes) for track in score.tracks),
@@ -127,12 +125,6 @@ class Frame:
             "other MIDI event(s) left out": len(score.others) + sum(len(track.others) for track in score.tracks),
         }
         return [f"{count} {what}" for what, count in counts.items() if count]
-
-
-def composer_of(score: Score) -> str:
-    """The composer, as readers of notation put him into the texts; "" if nothing says it."""
-    said = (text.text.removeprefix(COMPOSER) for text in score.texts if text.text.startswith(COMPOSER))
-    return next(said, "")
 
 
 def _beat(bar: Bar) -> tuple[str, bool, float]:

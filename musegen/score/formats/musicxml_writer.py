@@ -11,9 +11,10 @@ import zipfile
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree as ET
 
-from musegen.score.formats.musicxml_frame import Frame, composer_of
+from musegen.score.formats.musicxml_frame import Frame
 from musegen.score.formats.musicxml_parts import PartHead, decimal, part_list, text_element, xml_text
 from musegen.score.formats.options import WriteOptions
+from musegen.score.formats.parts import COMPOSER, MADE, said
 from musegen.score.model import Score, Track
 from musegen.score.notation.clefs import TREBLE, Clef
 from musegen.score.notation.grid import Bar
@@ -118,13 +119,16 @@ class _Writer:
         if self._score.title:
             text_element(ET.SubElement(root, "work"), "work-title", xml_text(self._score.title))
         identification = ET.SubElement(root, "identification")
-        composer = composer_of(self._score)
+        composer, made = said(self._score, COMPOSER), said(self._score, MADE)
         if composer:
             text_element(identification, "creator", xml_text(composer), type="composer")
         encoding = ET.SubElement(identification, "encoding")
         text_element(encoding, "software", "musegen")
         for name in ("accidental", "beam"):
             ET.SubElement(encoding, "supports", element=name, type="yes")
+        if made:
+            miscellaneous = ET.SubElement(identification, "miscellaneous")
+            text_element(miscellaneous, "miscellaneous-field", xml_text(made), name=MADE.strip())
         heads = part_list(root, self._tracks)
         for number, (head, track, staff) in enumerate(zip(heads, self._tracks, self._staves, strict=True)):
             part = ET.SubElement(root, "part", id=head.id)
