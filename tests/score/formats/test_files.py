@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from musegen.errors import FileFormatError, MusegenWarning
-from musegen.score.formats import WriteOptions, read, smf, to_bytes, write, write_bytes
+from musegen.score.formats import WRITABLE, WriteOptions, from_bytes, read, smf, to_bytes, write, write_bytes
 from musegen.score.model import NOTE_DTYPE, Score, Track, frozen
 
 SONG = Score(480, (Track(frozen([(0, 60, 480, 64)], NOTE_DTYPE), channel=0, name="Song"),), title="Song")
@@ -20,6 +20,17 @@ def test_a_score_goes_through_a_file(tmp_path: Path, name: str) -> None:
     assert read(str(tmp_path / name)) == SONG
     assert (tmp_path / name).read_bytes() == to_bytes(SONG)
     assert os.listdir((tmp_path / name).parent) == [Path(name).name]  # noqa: PTH208  # no litter beside it
+
+
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_bytes_without_a_name_tell_their_format(suffix: str) -> None:
+    data = to_bytes(SONG, suffix)
+    said: list[str] = []
+    for given in (data, b"\xef\xbb\xbf" + data) if suffix in {".json", ".abc", ".xml"} else (data,):
+        again = from_bytes(given, warn=said.append)
+        assert again.tracks[0].notes[["start", "pitch", "duration"]].tolist() == [(0, 60, 480)]  # ABC has no velocities
+        assert (len(again.tracks), again.title) == (1, "Song")
+    assert said == []
 
 
 def test_a_file_is_not_overwritten_unless_forced(tmp_path: Path) -> None:
