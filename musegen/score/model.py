@@ -148,7 +148,7 @@ class Track:
     def __post_init__(self) -> None:
         for name, dtype in _TRACK_ARRAYS.items():
             value = getattr(self, name)
-            if not isinstance(value, np.ndarray) or value.dtype != dtype or value.flags.writeable:
+            if type(value) is not np.ndarray or value.dtype is not dtype or value.flags.writeable:
                 object.__setattr__(self, name, frozen(value, dtype))
 
     def __eq__(self, other: object) -> bool:

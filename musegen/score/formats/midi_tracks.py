@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,9 +45,15 @@ def parts_of(events: Events, limits: Limits, remarks: Counter[str]) -> list[list
     parts: list[dict[str, Any]] = [
         {"channel": place & 0x0F, "is_drum": place & 0x0F == smf.DRUM_CHANNEL} for place in places
     ]
-    first_notes = _add_notes(parts, events, part, limits, remarks)
-    _add_programs(parts, numbers, events, first_notes)
-    if (events.status >= smf.KEY_PRESSURE).any() or len(events.shorts) > len(parts):
+    index = (events.status < smf.KEY_PRESSURE).nonzero()[0]
+    only_notes = len(index) == len(part)
+    first_notes = np.full(len(parts), np.iinfo(np.int64).max)
+    if len(index):
+        columns = (part, events.order, events.tick, events.chunk, events.status, events.data1, events.data2)
+        _add_notes(parts, _Notes(*columns if only_notes else (column[index] for column in columns)),
+                   first_notes, events, part, limits, remarks)  # fmt: skip
+    _add_programs(parts, numbers, events, first_notes.tolist())
+    if not only_notes or len(events.shorts) > len(parts):
         _add_controls(parts, numbers, events, part)
     result: list[list[dict[str, Any]]] = [[] for _ in range(n_chunks)]
     for number, fields in zip(places, parts, strict=True):
@@ -83,39 +89,55 @@ def _give(parts: list[dict[str, Any]], name: str, dtype: np.dtype[Any], part: Ar
     for field, column in zip(dtype.names or (), columns, strict=True):
         rows[field] = column
     rows.flags.writeable = False
+    if len(parts) == 1:
+        parts[0][name] = rows
+        return
     cuts = part.searchsorted(np.arange(len(parts) + 1)).tolist()
     for fields, start, stop in zip(parts, cuts[:-1], cuts[1:], strict=True):
         if start < stop:
             fields[name] = rows[start:stop]
 
 
+class _Notes(NamedTuple):
+    """The note-ons and note-offs of a file, as arrays of one length in file order."""
+
+    part: Array
+    order: Array
+    tick: Array
+    chunk: Array
+    status: Array
+    pitch: Array
+    velocity: Array
+
+
 def _add_notes(
-    parts: list[dict[str, Any]], events: Events, part: Array, limits: Limits, remarks: Counter[str]
-) -> Array:
-    """Give each part its notes and their releases; where in the file each part's first note stands."""
-    first_notes = np.full(len(parts), np.iinfo(np.int64).max)
-    index = (events.status < smf.KEY_PRESSURE).nonzero()[0]
-    if not len(index):
-        return first_notes
-    all_parts = part
-    part, pitch, velocity, tick = part[index], events.data1[index], events.data2[index], events.tick[index]
-    status = events.status[index]
-    is_on = (status >= smf.NOTE_ON) & (velocity > 0)
+    parts: list[dict[str, Any]],
+    notes: _Notes,
+    first_notes: Array,
+    events: Events,
+    all_parts: Array,
+    limits: Limits,
+    remarks: Counter[str],
+) -> None:
+    """Give each part its notes and their releases, and `first_notes` where in the file each part's first one stands."""
+    is_on = (notes.status >= smf.NOTE_ON) & (notes.velocity > 0)
     ons = is_on.nonzero()[0][::-1]  # backwards, so that the first one stays
     limits.check("notes", len(ons))
-    first_notes[part[ons]] = events.order[index[ons]]
-    key = part.astype(np.uint16 if len(parts) <= 512 else np.uint32) * 128 + pitch  # short numbers sort quickly
-    on, off, stuck, unended, idle = pair(key, is_on, tick)
+    first_notes[notes.part[ons]] = notes.order[ons]
+    key = (
+        notes.part.astype(np.uint16 if len(parts) <= 512 else np.uint32) * 128 + notes.pitch
+    )  # short ones sort quickly
+    on, off, stuck, unended, idle = pair(key, is_on, notes.tick)
     if idle:
         remarks["note-off without a note"] += idle
-    stop = tick[off]
+    start, stop, part = notes.tick[on], notes.tick[off], notes.part[on]
     if stuck is not None:
         remarks["note without an end"] += unended
-        stop = np.where(off == NONE, np.array(events.ends)[events.chunk[index[on]]], stop)
-        _end_all_notes(stop, stuck, part[on], tick[on], events, all_parts)
+        stop = np.where(off == NONE, np.array(events.ends)[notes.chunk[on]], stop)
+        _end_all_notes(stop, stuck, part, start, events, all_parts)
         off = off[off != NONE]
-    _add_releases(parts, off, part, tick, pitch, velocity, status)
-    start, pitch, velocity, part = tick[on], pitch[on], velocity[on], part[on]
+    _add_releases(parts, off, notes)
+    pitch, velocity = notes.pitch[on], notes.velocity[on]
     place = (part << 38) | (start << 7) | pitch
     sort = place.argsort()
     ranked = place[sort]
@@ -123,7 +145,6 @@ def _add_notes(
         sort = np.lexsort((velocity, stop - start, place))
     start = start[sort]
     _give(parts, "notes", NOTE_DTYPE, part[sort], start, pitch[sort], stop[sort] - start, velocity[sort])
-    return first_notes
 
 
 def _end_all_notes(stop: Array, stuck: Array, part: Array, start: Array, events: Events, all_parts: Array) -> None:
@@ -136,18 +157,17 @@ def _end_all_notes(stop: Array, stuck: Array, part: Array, start: Array, events:
         stop[notes] = np.minimum(stop[notes], following)
 
 
-def _add_releases(
-    parts: list[dict[str, Any]], off: Array, part: Array, tick: Array, pitch: Array, velocity: Array, status: Array
-) -> None:
+def _add_releases(parts: list[dict[str, Any]], off: Array, notes: _Notes) -> None:
     """Give each part what its note-offs say of the key's release."""
-    released = velocity[off]
-    off = off[(status[off] < smf.NOTE_ON) & (released != UNSAID_RELEASES[0]) & (released != UNSAID_RELEASES[1])]
-    if len(off):
-        off = off[np.lexsort((velocity[off], pitch[off], tick[off], part[off]))]
-        _give(parts, "releases", RELEASE_DTYPE, part[off], tick[off], pitch[off], velocity[off])
+    released = notes.velocity[off]
+    said = (notes.status[off] < smf.NOTE_ON) & (released != UNSAID_RELEASES[0]) & (released != UNSAID_RELEASES[1])
+    if said.any():
+        off = off[said]
+        off = off[np.lexsort((notes.velocity[off], notes.pitch[off], notes.tick[off], notes.part[off]))]
+        _give(parts, "releases", RELEASE_DTYPE, notes.part[off], notes.tick[off], notes.pitch[off], notes.velocity[off])
 
 
-def _add_programs(parts: list[dict[str, Any]], numbers: Array, events: Events, first_notes: Array) -> None:
+def _add_programs(parts: list[dict[str, Any]], numbers: Array, events: Events, first_notes: list[int]) -> None:
     """Give each part the program it begins with and its program changes but the one at tick 0 that says it."""
     changes: dict[int, list[tuple[int, int]]] = {}
     for order, tick, chunk, status, program in events.shorts:

@@ -31,6 +31,7 @@ MAX_DELTA = 2**28 - 1
 
 NOTE_OFF, NOTE_ON, KEY_PRESSURE, CONTROL, PROGRAM, CHANNEL_PRESSURE, BEND = range(0x80, 0xF0, 0x10)
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
+_HIGHS = bytes(range(0x80, 0x100))
 _SYSEX_STATUSES = frozenset((SYSEX, ESCAPE))
 _SHORT_STATUSES = frozenset(range(0xC0, 0xE0))
 TEXT, NAME, LYRIC, MARKER, END_OF_TRACK, TEMPO = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51
@@ -243,28 +244,30 @@ def number(data: bytes, start: int, stop: int) -> int:
 
 def _placed(parts: _Parts) -> Events:
     """Ticks for everything: the waits of all events in file order, added up."""
-    wait, status, data, before = _decode(b"".join(parts.runs))
+    wait, status, data = _decode(b"".join(parts.runs))
     waits = np.array(parts.waits, np.int64)
     runs = (waits == parts.RUN).nonzero()[0]
+    lengths = np.array([len(run.translate(None, _HIGHS)) // 3 for run in parts.runs], np.int64)
     counts = np.ones(len(waits), np.int64)
-    ends = before[np.array([*map(len, parts.runs)], np.int64).cumsum()] // 3  # messages up to the end of each run
-    lengths = ends.copy()
-    lengths[1:] -= ends[:-1]
     counts[runs] = lengths
     starts = counts.cumsum() - counts
     all_waits = np.empty(len(wait) + len(waits) - len(runs), np.int64)
     all_waits[starts] = waits
-    order = np.arange(len(wait)) + (starts[runs] - ends + lengths).repeat(lengths)
+    order = np.arange(len(wait)) + (starts[runs] - lengths.cumsum() + lengths).repeat(lengths)
     all_waits[order] = wait
     tick = all_waits.cumsum()
     first = starts[parts.firsts]
-    base = tick[first] - all_waits[first]
-    last = np.append(first[1:], len(tick)) - 1
-    chunk = first.searchsorted(order, side="right") - 1
-    bases, at, places = base.tolist(), tick[starts].tolist(), starts.tolist()
+    bases = (tick[first] - all_waits[first]).tolist()
+    if len(bases) == 1:
+        chunk, ticks = np.zeros(len(order), np.int64), tick[order]
+    else:
+        chunk = first.searchsorted(order, side="right") - 1
+        ticks = tick[order] - np.array(bases)[chunk]
+    at, places = tick[starts].tolist(), starts.tolist()
+    last = [*(number - 1 for number in parts.firsts[1:]), len(at) - 1]
     return Events(
         order=order,
-        tick=tick[order] - base[chunk],
+        tick=ticks,
         chunk=chunk,
         status=status,
         data1=data[:, 0],
@@ -277,45 +280,41 @@ def _placed(parts: _Parts) -> Events:
             [(at[part] - start, status, kind, data) for part, status, kind, data in of_chunk]
             for start, of_chunk in zip(bases, parts.specials, strict=True)
         ],
-        ends=(tick[last] - base).tolist(),
+        ends=[at[part] - start for part, start in zip(last, bases, strict=True)],  # the last part is the end of track
         bare=parts.bare,
     )
 
 
-def _decode(stream: bytes) -> tuple[Array, Array, Array, Array]:
-    """Take runs of messages of two data bytes, joined, apart.
-
-    Returns:
-        Waits (n,) int64, statuses (n,), data (n, 2), and for each place in the stream and its end (bytes + 1,) how
-        many bytes below 0x80 stand before it.
-    """
+def _decode(stream: bytes) -> tuple[Array, Array, Array]:
+    """Take runs of messages of two data bytes, joined, apart: waits (n,) int64, statuses (n,), data (n, 2)."""
     bytes_ = np.frombuffer(stream, np.uint8)
-    high = bytes_ >= 0x80
-    before = np.zeros(len(bytes_) + 1, np.int64)
-    (~high).cumsum(out=before[1:])
-    lows = bytes_[~high].reshape(-1, 3)
-    places = high.nonzero()[0]
-    message, phase = np.divmod(before[places], 3)
-    said = phase == 1
+    lows = np.frombuffer(stream.translate(None, _HIGHS), np.uint8).reshape(-1, 3)
+    places = (bytes_ >= 0x80).nonzero()[0]
+    highs = bytes_[places]
+    message, phase = np.divmod(places - np.arange(len(places)), 3)  # by how many lower bytes stand before it
+    said = phase.nonzero()[0]
     status = np.zeros(len(lows), np.uint8)
-    status[message[said]] = bytes_[places[said]]
-    if np.count_nonzero(said) < len(lows):
+    status[message[said]] = highs[said]
+    if len(said) < len(lows):
         status = status[np.maximum.accumulate(np.where(status, np.arange(len(lows)), 0))]
     wait = lows[:, 0].astype(np.int64)
-    longer = message[~said]
-    if len(longer):
-        more = bytes_[places[~said]].astype(np.int64) & 0x7F
-        same = longer[1:] == longer[:-1]
-        if not same.any():
-            wait[longer] += more << 7
-            return wait, status, lows[:, 1:], before
-        power = np.full(len(longer), 7)  # of two; a byte that others of its wait follow stands higher
-        power[:-1] += 7 * same
-        power[:-2] += 7 * (same[1:] & same[:-1])
-        for bits in (7, 14, 21):  # at each, a wait has one byte at most
-            chosen = (power == bits).nonzero()[0]
-            wait[longer[chosen]] += more[chosen] << bits
-    return wait, status, lows[:, 1:], before
+    if len(said) < len(places):
+        _add_longer(wait, message[phase == 0], highs[phase == 0].astype(np.int64) & 0x7F)
+    return wait, status, lows[:, 1:]
+
+
+def _add_longer(wait: Array, message: Array, more: Array) -> None:
+    """Add, in place, the bits of the bytes before the last of each wait; `message` rises, `more` has their values."""
+    same = message[1:] == message[:-1]
+    if not same.any():
+        wait[message] += more << 7
+        return
+    power = np.full(len(message), 7)  # of two; a byte that others of its wait follow stands higher
+    power[:-1] += 7 * same
+    power[:-2] += 7 * (same[1:] & same[:-1])
+    for bits in (7, 14, 21):  # at each, a wait has one byte at most
+        chosen = (power == bits).nonzero()[0]
+        wait[message[chosen]] += more[chosen] << bits
 
 
 def says_status(run: bytes) -> bool:
