@@ -16,6 +16,7 @@ from musegen.score.joining import concatenate
 from musegen.score.model import Chord, KeySignature, MidiEvent, Score, Tempo, Text, TimeSignature, Track
 
 E = TypeVar("E", Tempo, TimeSignature, KeySignature)
+BEYOND_REPAIR = "damaged beyond repair; save it anew with the program that made it"
 Remarks = Counter[str]
 """What was repaired, and how often."""
 
@@ -35,7 +36,10 @@ def from_bytes(data: bytes, warn: Callable[[str], None], options: ReadOptions | 
         events = smf.scan(bodies, limits)
     except smf.Unsound:
         header, bodies, remarks = repair.repair(data, limits)
-        events = smf.scan(bodies, limits)
+        try:
+            events = smf.scan(bodies, limits)
+        except smf.Unsound:  # no file is known of which this is so
+            raise FileFormatError(BEYOND_REPAIR) from None
     if header.n_tracks != len(bodies) or (header.midi_format == 0 and len(bodies) > 1):
         remarks["number of tracks in the header that is not the file's"] += 1
     if events.bare:

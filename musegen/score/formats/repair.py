@@ -39,7 +39,7 @@ _HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|\?xml)", re.
 _CHUNK_NAME = re.compile(rb"[\x20-\x7e]{4}", re.DOTALL)
 _TWO_DATA = frozenset((*range(0x80, 0xC0), *range(0xE0, 0xF0)))
 _WAIT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
-_REAL_TIME = re.compile(rb"([\x00-\x7f]?)[\xf8-\xfe]+([\x00-\x7f]{1,2})")
+_REAL_TIME = re.compile(rb"(?:([\x00-\x7f])[\xf8-\xfe]+([\x00-\x7f])|[\xf8-\xfe]+([\x00-\x7f]{2}))")
 """Two data bytes with a real-time message before or between them."""
 _N_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 """Data bytes of the system messages that have any."""
@@ -237,7 +237,7 @@ class _Track:
         between = _REAL_TIME.match(self._data, position, self._stop) if n_data == 2 else None
         if between and not _EVENT.match(self._data, stop) and _EVENT.match(self._data, between.end()):
             self._remarks["system message that no file may hold"] += 1
-            data, stop = between[1] + between[2], between.end()
+            data, stop = between[3] or between[1] + between[2], between.end()
         self._remarks["data byte above 127"] += sum(byte > 0x7F for byte in data)
         self._running, self._position = status, stop
         self._keep(bytes((status, *(min(byte, 0x7F) for byte in data))))

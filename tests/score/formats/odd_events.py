@@ -196,7 +196,17 @@ CHANNEL_MESSAGES = [
         ),
         pitches=(*PITCHES, 127),
     ),
-    of("real-time byte inside a message", EITHER, said_within({"F8": b"\0\xb0\xf8\x07\x40"}), pitches=None, end=None),
+    of(
+        "real-time byte inside a message",
+        REPAIR,
+        said_within(
+            {
+                "before its data": b"\0\xb0\xf8\x07\x40",
+                "between its data": b"\0\xb0\x07\xfa\x40",
+                "two between its data": b"\0\xb0\x07\xf8\xfe\x40",
+            }
+        ),
+    ),
     of(
         "running status missing",
         EITHER,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from musegen.errors import FileFormatError
 from musegen.score.formats import midi
+from musegen.score.formats.midi_reader import BEYOND_REPAIR
 from tests.score.formats.mutate import of_bytes, of_meaning, taken_apart
 from tests.score.formats.odd_bytes import chunk, header, meta, sysex, vlq
 from tests.score.formats.odd_files import FILES
@@ -45,6 +46,7 @@ def outcome(data: bytes) -> str:
     except FileFormatError as error:
         said.append(str(error))
     assert all(line and "\n" not in line for line in said)
+    assert BEYOND_REPAIR not in said
     if score is None:
         return "refused"
     assert midi.from_bytes(midi.to_bytes(score), pytest.fail, UNLIMITED) == score
