@@ -168,7 +168,7 @@ class _Writer:
         score, track = self._score, self._track
         events = sum(map(len, (track.controls, track.bends, track.program_changes, track.pressures, track.releases)))
         counts = {
-            "note(s) moved to the nearest 32nd or triplet 16th": self._page.timeline.rounded,
+            "note(s) put where note values begin and end": self._page.timeline.rounded,
             "bar(s) made as long as a note value": self._page.timeline.rounded_bars,
             **self._lost,
             "velocities left out": int((track.notes["velocity"] != DEFAULT_VELOCITY).sum()),

@@ -112,7 +112,7 @@ class Frame:
         """A line for each kind of thing that the page does not hold."""
         score, lines = self._score, self._lines
         counts = {
-            "note(s) moved to the nearest 32nd or triplet 16th": lines.rounded,
+            "note(s) put where note values begin and end": lines.rounded,
             "bar(s) made as long as a note value": lines.rounded_bars,
             "chord symbol(s) that begin with no root left out": self._lost_chords,
             "metre(s) after the end left out": sum(m.time >= max(score.end, 1) for m in score.time_signatures),

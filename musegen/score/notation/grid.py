@@ -169,21 +169,7 @@ def _notes(places: Places, lines: Ints, quarter: int) -> tuple[Ints, Ints, int]:
     late = vanished & (starts + step > lines[-1])
     starts = np.where(late, stops - step, starts)
     stops = np.where(vanished & ~late, starts + step, stops)
-    stops = np.where(moved[n:] & sounding, _held(starts, stops, int(lines[-1]), quarter), stops)
-    return starts, stops, int((moved[:n] | moved[n:] | vanished).sum())
-
-
-def _held(starts: Ints, stops: Ints, end: int, quarter: int) -> Ints:
-    """The ends of played notes, held up to the next note or eighth where that is near.
-
-    Whoever plays lets a key go a little early; no one writes that as a rest.
-    """
-    near, eighth = quarter // FINE_STEPS, quarter // 2
-    onsets = np.append(np.unique(starts), np.iinfo(np.int64).max)
-    following = onsets[np.searchsorted(onsets, stops)]
-    full = -(-stops // eighth) * eighth
-    held = np.where(following - stops <= near, following, np.where(full - stops <= near, full, stops))
-    return np.minimum(held, np.maximum(end, stops))
+    return starts, stops, int((moved[:n] | moved[n:] | vanished | places.held[n:]).sum())
 
 
 # ---- bars ----------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Places:
         bad: whether neither a value nor a tuplet ends there; only rounding will do.
         beats: a number for each beat (atom of a bar) that has a row.
         atoms: the atom of each row, in 1/256 of a quarter.
+        held: whether the end was put to the next note or eighth.
     """
 
     bars: Ints
@@ -64,6 +65,7 @@ class Places:
     bad: Bools
     beats: Ints
     atoms: Ints
+    held: Bools
 
     @property
     def odd(self) -> int:
@@ -79,17 +81,39 @@ def spellable(ticks: int, ticks_per_beat: int) -> bool:
 
 def places_of(track: Track, frame: Frame, coarse: Sequence[int] = ()) -> Places:
     """Where the notes of a track begin and end; in the bars `coarse` no place stands as it is."""
-    times = np.concatenate((track.notes["start"], track.notes["start"] + track.notes["duration"]))
+    starts, held = track.notes["start"], _held(track, frame)
+    times = np.concatenate((starts, held))
     bars = np.clip(np.searchsorted(frame.ticks, times, side="right") - 1, 0, len(frame.atoms) - 1)
     offsets, beat = times - frame.ticks[bars], frame.ticks_per_beat
     bad = ~np.isin(beat // np.gcd(offsets, beat), _SPELLABLE)
     atoms = frame.atoms[bars]
     keys = bars * (1 << 20) + offsets * BINARY_UNITS // (beat * atoms)
     beats = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    found = Places(bars, offsets, offsets, np.full_like(offsets, beat), bad, beats, atoms)
+    moved = np.concatenate((np.zeros(len(starts), bool), held != starts + track.notes["duration"]))
+    found = Places(bars, offsets, offsets, np.full_like(offsets, beat), bad, beats, atoms, moved)
     if bad.any():
         found = _with_hidden_tuplets(found, beat)
     return replace(found, bad=found.bad | np.isin(bars, coarse)) if len(coarse) else found
+
+
+def _held(track: Track, frame: Frame) -> Ints:
+    """The ends of the notes in ticks; played ones are held up to the next note or eighth where that is near.
+
+    Whoever plays lets a key go a little early, and programs end notes a tick early; no one writes that as a rest.
+    """
+    beat = frame.ticks_per_beat
+    starts: Ints = track.notes["start"].astype(np.int64)
+    ends = starts + track.notes["duration"]
+    onsets = np.append(np.unique(starts), np.iinfo(np.int64).max)
+    following = onsets[np.searchsorted(onsets, ends)]
+    bars = np.clip(np.searchsorted(frame.ticks, ends, side="right") - 1, 0, len(frame.atoms) - 1)
+    offsets = ends - frame.ticks[bars]
+    eighth = frame.ticks[bars] - (-2 * offsets // beat) * beat // 2
+    near, played = beat // FINE_STEPS, ~np.isin(beat // np.gcd(offsets, beat), _SPELLABLE) & (ends > starts)
+    to = np.where(following - ends <= near, following, np.where(eighth - ends <= near, eighth, ends))
+    last = max(int(frame.ticks[-1]), int(ends.max(initial=0)))
+    held: Ints = np.where(played, np.minimum(to, last), ends)
+    return held
 
 
 def _with_hidden_tuplets(places: Places, ticks_per_beat: int) -> Places:

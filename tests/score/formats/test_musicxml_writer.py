@@ -217,7 +217,7 @@ def test_what_the_page_does_not_hold_is_counted() -> None:
     )
     to_bytes(Score(480, (track,), chords=(Chord(0, "what"),), texts=(Text(0, "x"),)), None, said.append)
     assert said == [
-        "1 note(s) moved to the nearest 32nd or triplet 16th", "1 chord symbol(s) that begin with no root left out",
+        "1 note(s) put where note values begin and end", "1 chord symbol(s) that begin with no root left out",
         "1 text(s) left out", "1 controller(s) left out", "2 pitch bend(s) left out",
     ]  # fmt: skip
 

@@ -137,3 +137,9 @@ def test_the_last_bar_ends_with_the_piece_where_that_can_be_written() -> None:
 def test_too_many_bars_are_refused_at_once() -> None:
     with pytest.raises(FileFormatError, match="too many for sheet music"):
         timeline(Score(480, end=2**40))
+
+
+def test_ends_a_tick_early_do_not_undo_a_quintuplet() -> None:
+    lines = timeline(played(*((96 * k, 95) for k in range(5)), (480, 479)))
+    assert quarters(lines) == [*((Fraction(k, 5), Fraction(k + 1, 5)) for k in range(5)), (1, 2)]
+    assert lines.rounded == 6
