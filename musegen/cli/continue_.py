@@ -31,7 +31,7 @@ def command(file: str, **values: Any) -> None:
     opt.refuse_idle(wishes)
     if values["key"] and values["scale"] != "strict":
         raise RequestError("--key does nothing without --scale strict: a continuation keeps the key of its piece")
-    piece = files.read_input(file, files.reading(values))
+    piece = files.read_input(file, files.reading(values, file))
     checked = opt.request_of(values, 0, prompt=piece, from_bar=values["from_bar"], only_new=values["only_new"])
     seed = opt.drawn_seed(values["seed"], samples)
     name = f"{'piece' if file == '-' else Path(file).stem}-continued-{seed}"

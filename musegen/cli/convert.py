@@ -24,10 +24,10 @@ def command(file: str, **values: Any) -> None:
     """
     from musegen.score.timing import n_bars
 
-    options = files.writing(values)
     name = "piece" if file == "-" else Path(file).stem
     [path] = files.targets(values["output"], name, 1, force=values["force"])
-    score = files.read_input(file, files.reading(values))
+    options = files.writing(values, [path])
+    score = files.read_input(file, files.reading(values, file))
     files.write_piece(score, path, options, force=values["force"])
     counts = {"bars": n_bars(score), "notes": score.n_notes}
     if click.get_current_context().obj["json"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,27 +23,38 @@ READING = (
 OUTPUT = (
     click.option("-o", "--output", type=str, help="Where to; the suffix chooses the format (.mid, .musicxml, .mxl, "
                  ".abc, .json, .png), - is MIDI on stdout."),
-    click.option("--midi-format", type=click.Choice(["0", "1"]), default="1", show_default=True,
-                 help="Of a .mid: 1, a track for each part, or 0, all in one."),
+    click.option("--midi-format", type=click.Choice(["0", "1"]),
+                 help="Of a .mid: 1, a track for each part, or 0, all in one  [default: 1]."),
     click.option("--force", is_flag=True, help="Write over what exists."),
 )  # fmt: skip
 
 
-def reading(values: Mapping[str, Any]) -> ReadOptions:
-    """What the options of READING ask for.
+def reading(values: Mapping[str, Any], file: str) -> ReadOptions:
+    """What the options of READING ask for, of this file.
 
     Raises:
-        RequestError: for a limit that cannot be read.
+        RequestError: for a limit that cannot be read, or repeats of a format that has none.
     """
-    from musegen.score.formats import Limits, ReadOptions
+    from musegen.score.formats import REPEATING, Limits, ReadOptions
 
+    if values["expand_repeats"] and file != "-" and Path(file).suffix.lower() not in REPEATING:
+        raise RequestError(f"--expand-repeats does nothing for {file}; only {', '.join(REPEATING)} have repeats")
     return ReadOptions(Limits().raised(values["limit"]), values["expand_repeats"])
 
 
-def writing(values: Mapping[str, Any]) -> WriteOptions:
-    """What the options of OUTPUT ask for."""
-    from musegen.score.formats import WriteOptions
+def writing(values: Mapping[str, Any], paths: Sequence[Path | None]) -> WriteOptions:
+    """What the options of OUTPUT ask for, of these targets.
 
+    Raises:
+        RequestError: for a MIDI format where no MIDI is written.
+    """
+    from musegen.score.formats import MIDI_SUFFIXES, WriteOptions
+
+    if values["midi_format"] is None:
+        return WriteOptions()
+    for path in paths:
+        if path is not None and path.suffix.lower() not in MIDI_SUFFIXES:
+            raise RequestError(f"--midi-format does nothing for {path}, which is no MIDI file; leave it out")
     return WriteOptions(midi_format=int(values["midi_format"]))
 
 

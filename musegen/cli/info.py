@@ -26,7 +26,7 @@ def command(ctx: click.Context, /, file: str, **values: Any) -> None:
     musegen --json info song.mid
     """
     remarks: list[str] = []
-    score = read_input(file, reading(values), warn=remarks.append)
+    score = read_input(file, reading(values, file), warn=remarks.append)
     record = {"file": file, **facts(score), "warnings": remarks}
     if ctx.obj["json"]:
         click.echo(json.dumps(record))

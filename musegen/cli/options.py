@@ -196,8 +196,8 @@ def compose_and_write(requests: Sequence[Request], paths: Sequence[Path | None],
     from musegen.compose import Piece, load
 
     began = time.monotonic()
+    options = writing(values, paths)
     composer = load(model_of(values["model"]), threads=values["threads"])
-    options = writing(values)
     written: dict[int, Score] = {}
     with progress_bar(sum(request.bars for request in requests)) as advance:
         for event in composer.stream(requests):

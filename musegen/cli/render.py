@@ -37,7 +37,7 @@ def command(file: str, output: str | None, bars: str | None, force: bool, **valu
     if output != "-" and path.exists() and not force:
         raise FileFormatError(f"{path}: exists already; choose another name or say --force")
     wanted = None if bars is None else _bars(bars)
-    score = read_input(file, reading(values))
+    score = read_input(file, reading(values, file))
     if output == "-":
         sys.stdout.buffer.write(to_png(piano_roll(score, bars=wanted)))
         sys.stdout.buffer.flush()

@@ -28,7 +28,7 @@ def command(ctx: click.Context, /, file: str, ids: bool, style: str | None, **va
     from musegen.tokens import Controls, Remi
 
     tokenizer = Remi()
-    score = read_input(file, reading(values))
+    score = read_input(file, reading(values, file))
     encoded = tokenizer.encode(score, Controls(style=style))
     tokens = encoded.tolist()
     words = [str(token) if ids else tokenizer.vocabulary.names[token] for token in tokens]

@@ -14,8 +14,8 @@ from musegen.score.formats.options import Limits, ReadOptions, WriteOptions
 from musegen.score.model import Score
 
 __all__ = [
-    "FORMATS", "READABLE", "WRITABLE", "Format", "Limits", "ReadOptions", "WriteOptions", "from_bytes",
-    "read", "to_bytes", "write", "write_bytes",
+    "FORMATS", "MIDI_SUFFIXES", "READABLE", "REPEATING", "WRITABLE", "Format", "Limits", "ReadOptions", "WriteOptions",
+    "from_bytes", "read", "to_bytes", "write", "write_bytes",
 ]  # fmt: skip
 
 Warn = Callable[[str], None]
@@ -48,6 +48,9 @@ FORMATS: dict[str, Format] = {
     ".json": Format("musegen's own JSON", score_json.from_bytes, score_json.to_bytes),
 }
 """Formats by suffix, in lower case."""
+MIDI_SUFFIXES = tuple(suffix for suffix, kind in FORMATS.items() if kind is _MIDI)
+REPEATING = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
+"""Formats that say repeats."""
 READABLE = tuple(suffix for suffix, kind in FORMATS.items() if kind.from_bytes)
 WRITABLE = tuple(suffix for suffix, kind in FORMATS.items() if kind.to_bytes)
 

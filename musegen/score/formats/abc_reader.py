@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Any
 
 from musegen.errors import FileFormatError
 from musegen.score.formats import abc_fields
@@ -111,7 +112,7 @@ def _field(tune: Tune, letter: str, text: str) -> None:
 def _metre(voice: Voice, text: str) -> None:
     voice.metre = abc_fields.parse_metre(text)
     if voice.metre:
-        voice.metres = [*(m for m in voice.metres if m[0] != voice.time), (voice.time, *voice.metre)]
+        _state(voice.metres, (voice.time, *voice.metre))
 
 
 def _tempo(tune: Tune, text: str) -> None:
@@ -128,7 +129,14 @@ def _key(voice: Voice, text: str) -> None:
     if key is not None:
         voice.key = key
         if key.fifths is not None:
-            voice.keys = [*(k for k in voice.keys if k[0] != voice.time), (voice.time, key.fifths, key.mode)]
+            _state(voice.keys, (voice.time, key.fifths, key.mode))
+
+
+def _state(stated: list[Any], new: tuple[Fraction, Any, Any]) -> None:
+    """Add what holds from a time on, in place of what was stated for that time just before."""
+    if stated and stated[-1][0] == new[0]:
+        stated.pop()
+    stated.append(new)
 
 
 def _voice(tune: Tune, text: str) -> None:

@@ -46,12 +46,12 @@ def from_bytes(data: bytes, warn: Callable[[str], None], options: ReadOptions | 
         remarks["running status behind a meta or sysex event"] += events.bare
     if max(events.ends) > smf.MAX_TICK:
         raise FileFormatError(f"it is {max(events.ends)} ticks long; the most that can be read is {smf.MAX_TICK}")
-    words = [_words(specials, remarks) for specials in events.specials]
-    parts = parts_of(events, limits, remarks)
+    words = (_words(specials, remarks) for specials in events.specials)
+    chunks = list(map(_Chunk, events.ends, words, parts_of(events, limits, remarks)))
     if header.division & 0x8000:
         remarks["time in SMPTE frames, turned into quarters that last as long"] += 1
     apart = header.midi_format == 2 and len(bodies) > 1
-    score = (_in_patterns if apart else _score)(header, events.ends, words, parts, remarks)
+    score = (_in_patterns if apart else _score)(header, chunks, remarks)
     limits.check_length(score)
     if remarks:
         warn("repaired: " + ", ".join(f"{count} x {what}" for what, count in sorted((+remarks).items())))
@@ -72,6 +72,15 @@ class _Words:
     metres: list[TimeSignature] = field(default_factory=list)
     keys: list[KeySignature] = field(default_factory=list)
     others: list[MidiEvent] = field(default_factory=list)
+
+
+@dataclass
+class _Chunk:
+    """A track chunk: the tick at which it ends, its words, and the arguments of a Track for each of its channels."""
+
+    end: int
+    words: _Words
+    players: Sequence[dict[str, Any]]
 
 
 def _words(specials: Sequence[tuple[int, int, int, bytes]], remarks: Remarks) -> _Words:
@@ -157,18 +166,12 @@ _CHECKED: dict[int, tuple[str, str, Callable[[int, bytes], object | None]]] = {
 # ---- one Score of them all -------------------------------------------------------------------------------------
 
 
-def _score(
-    header: smf.Header,
-    ends: Sequence[int],
-    words: Sequence[_Words],
-    parts: Sequence[Sequence[dict[str, Any]]],
-    remarks: Remarks,
-) -> Score:
+def _score(header: smf.Header, chunks: Sequence[_Chunk], remarks: Remarks) -> Score:
     """A Score of some chunks, the first of which conducts."""
-    conductor = words[0]
+    conductor, words = chunks[0].words, [chunk.words for chunk in chunks]
     tracks: list[Track] = []
-    for said, players in zip(words, parts, strict=True):
-        tracks += _tracks(players, said, conducts=said is conductor)
+    for chunk in chunks:
+        tracks += _tracks(chunk.players, chunk.words, conducts=chunk is chunks[0])
     chords = [text for text in conductor.texts if text.text.startswith(smf.CHORD_PREFIX)]
     ticks_per_beat, tempos = header.division, _together([said.tempos for said in words])
     if header.division & 0x8000:
@@ -187,7 +190,7 @@ def _score(
         texts=tuple(text for text in conductor.texts if text not in chords),
         others=tuple(conductor.others),
         title=conductor.name,
-        end=max(ends),
+        end=max(chunk.end for chunk in chunks),
     )
 
 
@@ -214,17 +217,11 @@ def _together(events: Sequence[list[E]]) -> tuple[E, ...]:
     return tuple(dict.fromkeys(reversed(merged)))[::-1]
 
 
-def _in_patterns(
-    header: smf.Header,
-    ends: Sequence[int],
-    words: Sequence[_Words],
-    parts: Sequence[Sequence[dict[str, Any]]],
-    remarks: Remarks,
-) -> Score:
+def _in_patterns(header: smf.Header, chunks: Sequence[_Chunk], remarks: Remarks) -> Score:
     """A Score of a file of format 2, whose chunks are pieces of their own: one after the other, each marked."""
     pieces = []
-    for number, (end, said, players) in enumerate(zip(ends, words, parts, strict=True), 1):
-        piece = _score(header, [end], [said], [players], remarks)
+    for number, chunk in enumerate(chunks, 1):
+        piece = _score(header, [chunk], remarks)
         names = [event for event in piece.others if event.data[1:2] == bytes((smf.NAME,))]
         mark = f"pattern {number}: {piece.title}" if piece.title else f"pattern {number}"
         piece = replace(

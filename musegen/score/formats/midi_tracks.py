@@ -124,9 +124,8 @@ def _add_notes(
     ons = is_on.nonzero()[0][::-1]  # backwards, so that the first one stays
     limits.check("notes", len(ons))
     first_notes[notes.part[ons]] = notes.order[ons]
-    key = (
-        notes.part.astype(np.uint16 if len(parts) <= 512 else np.uint32) * 128 + notes.pitch
-    )  # short ones sort quickly
+    short = np.uint16 if len(parts) <= 512 else np.uint32  # short numbers sort quickly
+    key = notes.part.astype(short) * 128 + notes.pitch
     on, off, stuck, unended, idle = pair(key, is_on, notes.tick)
     if idle:
         remarks["note-off without a note"] += idle

@@ -24,6 +24,8 @@ class Limits:
     """Track chunks, or parts of a score."""
     events: int = 2_500_000
     """MIDI events; for the other formats, elements of the file."""
+    singles: int = 300_000
+    """MIDI events that are read one by one: meta, sysex, programs, aftertouch of a channel, and damaged ones."""
     notes: int = 1_000_000
     """The longest symphonies have a tenth of it."""
     bars: int = 20_000
@@ -43,6 +45,14 @@ class Limits:
         """
         if value > getattr(self, name):
             self._refuse({name: value})
+
+    def stop(self, name: str) -> NoReturn:
+        """Refuse a file that has passed the limit `name` and was not read to its end.
+
+        Raises:
+            FileFormatError: saying how to raise the limit.
+        """
+        raise FileFormatError(f"too much: more than {getattr(self, name)} {name} (--limit {name}=NUMBER allows more)")
 
     def check_length(self, score: Score) -> None:
         """Refuse a Score of too many bars or seconds.

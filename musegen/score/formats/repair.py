@@ -57,16 +57,18 @@ def repair(data: bytes, limits: Limits) -> tuple[smf.Header, list[bytes], Counte
         FileFormatError: if this is no MIDI file, or one without any track.
     """
     remarks: Counter[str] = Counter()
-    data = _unwrapped(data, remarks)
+    data = _unwrapped(data, limits, remarks)
     position, header = _header(data, remarks)
     bodies: list[bytes] = []
+    chunks = 0
     while position < len(data):
+        chunks += 1
+        limits.check("tracks", chunks - 1)  # those that are no tracks too
         name, start = data[position : position + 4], position + 8
         stop = start + int.from_bytes(data[position + 4 : start], "big")
         if name == b"MTrk" and start <= len(data):
             track = _Track(data, start, stop, limits, remarks)
             bodies.append(track.body)
-            limits.check("tracks", len(bodies) - 1)
             position = track.next
         elif name == b"MThd" and bodies:
             remarks["second MIDI file behind the first, not read"] += 1
@@ -84,7 +86,7 @@ def repair(data: bytes, limits: Limits) -> tuple[smf.Header, list[bytes], Counte
     return header, bodies, +remarks
 
 
-def _unwrapped(data: bytes, remarks: Counter[str]) -> bytes:
+def _unwrapped(data: bytes, limits: Limits, remarks: Counter[str]) -> bytes:
     """The bytes from the MIDI header on."""
     if not data:
         raise FileFormatError("the file is empty")
@@ -96,7 +98,7 @@ def _unwrapped(data: bytes, remarks: Counter[str]) -> bytes:
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         raise FileFormatError("this is sound (WAV), not MIDI")
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
-        data = _riff_data(data, remarks)
+        data = _riff_data(data, limits, remarks)
     begin = data.find(b"MThd", 0, MAX_JUNK)
     if begin < 0:
         raise FileFormatError("not a MIDI file (it has no MThd header)")
@@ -105,10 +107,12 @@ def _unwrapped(data: bytes, remarks: Counter[str]) -> bytes:
     return data[begin:]
 
 
-def _riff_data(data: bytes, remarks: Counter[str]) -> bytes:
+def _riff_data(data: bytes, limits: Limits, remarks: Counter[str]) -> bytes:
     """The data chunk of a RIFF file; the others (a sound font, a copyright) are counted."""
-    position, found = 12, b""
+    position, found, chunks = 12, b"", 0
     while position + 8 <= len(data):
+        chunks += 1
+        limits.check("tracks", chunks)
         name, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
         if name == b"data" and not found:
             found = data[position + 8 : position + 8 + size]
@@ -160,11 +164,13 @@ class _Track:
         self._waited = 0  # what the next event kept has to wait: its own wait and those of events that went
         self._parts: list[bytes] = []
         self._ended = False
+        self._no_sysex_end = False
         steps = 0
         while self._position < self._stop and not self._ended:
+            if steps > limits.singles:
+                limits.stop("singles")
             self._take()
             steps += 1
-        limits.check("events", steps)
         if not self._ended:
             self._remarks["missing end of track"] += 1
         self._keep(smf.meta(smf.END_OF_TRACK, b""))
@@ -194,7 +200,7 @@ class _Track:
         if wait is None:
             self._cut_short()
             return
-        self._wait(smf.number(data, position, wait.end()), len(wait[0]))
+        self._wait(_number(data, position, wait.end()), len(wait[0]))
         position = wait.end()
         if position >= stop:
             self._cut_short()
@@ -246,14 +252,14 @@ class _Track:
         kind = self._data[position] if position < self._stop else smf.META
         length = _WAIT.match(self._data, position + 1, self._stop)
         if kind == smf.END_OF_TRACK:
-            n_bytes = smf.number(self._data, position + 1, length.end()) if length else 0
+            n_bytes = _number(self._data, position + 1, length.end()) if length else 0
             if not length or n_bytes:
                 self._remarks["end of track of an impossible length"] += 1
             fits = length is not None and length.end() + n_bytes <= self._stop
             self._position = length.end() + n_bytes if length and fits else position + 1
             self._ended = True
             return
-        stop = length.end() + smf.number(self._data, position + 1, length.end()) if length else self._stop + 1
+        stop = length.end() + _number(self._data, position + 1, length.end()) if length else self._stop + 1
         if length is None or stop > self._stop:
             self._resync(position, "byte of a meta event that is cut short")
         elif kind >= 0x80 or len(length[0]) > 4:
@@ -266,10 +272,11 @@ class _Track:
     def _take_sysex(self, position: int, status: int) -> None:
         length = _WAIT.match(self._data, position, self._stop)
         start = length.end() if length else position
-        stop = start + smf.number(self._data, position, start)
+        stop = start + _number(self._data, position, start)
         if length is None or stop > self._stop:
-            stop = self._data.find(b"\xf7", start, self._stop) + 1
+            stop = 0 if self._no_sysex_end else self._data.find(b"\xf7", start, self._stop) + 1
             if not stop:
+                self._no_sysex_end = True  # nor has any that follows, and to look for it each time would take for ever
                 self._resync(position, "byte of a sysex message without an end")
                 return
             self._remarks["sysex message of a wrong length"] += 1
@@ -293,6 +300,12 @@ class _Track:
         found = _EVENT.search(self._data, position, self._stop)
         self._position = found.start() if found else self._stop
         self._remarks[what] += self._position - position
+
+
+def _number(data: bytes, start: int, stop: int) -> int:
+    """The number of variable length in these bytes; one of more than five counts as MAX_TICK, if it is not padded."""
+    cut = max(start, stop - 5)
+    return smf.MAX_TICK if data[start:cut].strip(b"\x80") else smf.number(data, cut, stop)
 
 
 def _possible_stop(data: bytes, start: int, stated: int) -> int:

@@ -137,7 +137,7 @@ def scan(bodies: Sequence[bytes], limits: Limits) -> Events:
         Unsound: at anything that is no event, and where a chunk does not end with its end.
         FileFormatError: if there are more events than `limits` allows.
     """
-    parts = _Parts()
+    parts = _Parts(limits)
     for body in bodies:
         parts.add(body)
     limits.check("events", sum(map(len, parts.runs)) // 4 + len(parts.waits))
@@ -158,7 +158,8 @@ class _Parts:
 
     RUN = -1
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self.waits: list[int] = []
         self.runs: list[bytes] = []
         self.firsts: list[int] = []
@@ -171,6 +172,7 @@ class _Parts:
 
         Raises:
             Unsound: at anything that is no event, and where the chunk does not end with its end.
+            FileFormatError: if there are more events to be read one by one than the limits allow.
         """
         self.firsts.append(len(self.waits))
         specials: list[tuple[int, int, int, bytes]] = []
@@ -178,6 +180,8 @@ class _Parts:
         position = running = 0
         special = False
         while True:
+            if len(self.waits) > self._limits.singles:
+                self._limits.stop("singles")
             head = HEAD.match(body, position)
             if head is None:
                 raise Unsound

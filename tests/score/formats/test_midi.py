@@ -352,6 +352,22 @@ def test_what_holds_too_much_is_refused_and_may_be_allowed(limits: Limits, said:
     midi.from_bytes(data, no_warning, ReadOptions(Limits().raised((f"{name}={number}",))))
 
 
+@pytest.mark.parametrize("event", [b"\0\xff\1\0", b"\0\xc0\1", b"\0\xf8", b"\0\xf0\xff\xff\xff\x7f"])
+def test_what_is_read_one_by_one_is_counted_while_it_is_read(event: bytes) -> None:
+    data = smf.join(480, [event * 301 + b"\0\xff\x2f\0"])
+    with pytest.raises(FileFormatError, match=r"more than 300 singles \(--limit singles=NUMBER allows more\)"):
+        midi.from_bytes(data, no_warning, ReadOptions(Limits(singles=300)))
+    midi.from_bytes(data, lambda _: None)
+
+
+def test_a_number_of_a_million_bytes_is_not_worked_out() -> None:
+    said: list[str] = []
+    body = b"\x80" * 1_000_000 + b"\5\x90\x3c\x40" + b"\xff" * 1_000_000 + b"\0\x80\x3c\x40\0\xff\x2f\0"
+    score = midi.from_bytes(smf.join(480, [body]), said.append)
+    assert score.tracks[0].notes.tolist() == [(5, 60, 0, 64)]
+    assert said == ["repaired: 2 x wait of more than four bytes"]
+
+
 def test_all_that_is_too_much_is_told_at_once() -> None:
     data = midi.to_bytes(Score(480, (one_note(), one_note(start=480 * 15))))
     with pytest.raises(FileFormatError, match="too much: 4 bars and 8 seconds, where 3 and 7 are allowed") as caught:
