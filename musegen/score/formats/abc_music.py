@@ -10,7 +10,7 @@ from musegen.score.chords import NO_CHORD
 from musegen.score.formats.abc_fields import ACCIDENTALS, note_length
 from musegen.score.formats.abc_repeats import Mark, endings
 from musegen.score.formats.abc_voice import Tune, Voice
-from musegen.score.formats.music21_notes import VELOCITIES, Sound
+from musegen.score.formats.sounds import VELOCITIES, Sound
 
 _LENGTH = r"(?:\d{0,4}/+\d{0,4}|\d{1,4})?"
 _PITCH = r"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']{0,6}"

@@ -11,10 +11,10 @@ from typing import Any
 from musegen.errors import FileFormatError
 from musegen.score.formats.abc_repeats import played
 from musegen.score.formats.abc_voice import Tune, Voice
-from musegen.score.formats.music21_bars import Bars, metres, resolution_for
-from musegen.score.formats.music21_notes import join_ties, name_dropped, rows
+from musegen.score.formats.barlines import metres, resolution_for
 from musegen.score.formats.options import ReadOptions
 from musegen.score.formats.parts import COMPOSER, MADE
+from musegen.score.formats.sounds import join_ties, name_dropped, rows
 from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, Text, Track, frozen
 
 DRUM_CHANNEL = 9
@@ -45,10 +45,10 @@ def to_score(tune: Tune, warn: Callable[[str], None], options: ReadOptions) -> S
         tempos, markers, end = _repeated(tempos, order), _repeated(markers, order), leader.time
     elif leader.repeats:
         tune.dropped["repeat signs"] += sum(mark.kind != "ending" for mark in leader.repeats)
-    bars = _bars(leader, end)
+    starts = [*leader.bars, end] if leader.bars[-1] < end or len(leader.bars) == 1 else leader.bars
     for voice in voices:
         voice.sounds = join_ties(voice.sounds)
-    resolution = _resolution(voices, [row[0] for row in (*tempos, *markers)] + bars.starts)
+    resolution = _resolution(voices, [row[0] for row in (*tempos, *markers)] + starts)
     if end * resolution > LAST_TICK:
         raise FileFormatError(f"the tune lasts {float(end):.3g} quarters; no file can count so many ticks")
 
@@ -64,7 +64,7 @@ def to_score(tune: Tune, warn: Callable[[str], None], options: ReadOptions) -> S
         ticks_per_beat=resolution,
         tracks=tuple(_track(voice, ticks, resolution) for voice in voices),
         tempos=tuple(Tempo(time, tempo) for time, tempo in dict(microseconds).items() if 0 < tempo <= LONGEST_TEMPO),
-        time_signatures=tuple(metres(bars, ticks)),
+        time_signatures=tuple(metres(starts, _at_bars(leader.metres, starts), ticks)),
         key_signatures=tuple(KeySignature(ticks(time), fifths, mode) for time, fifths, mode in keys),
         chords=tuple(Chord(*chord) for chord in chords),
         markers=tuple(Text(ticks(time), text) for time, text in markers),
@@ -76,11 +76,6 @@ def to_score(tune: Tune, warn: Callable[[str], None], options: ReadOptions) -> S
     options.limits.check_length(score)
     name_dropped(tune.dropped, warn)
     return score
-
-
-def _bars(leader: Voice, end: Fraction) -> Bars:
-    starts = [*leader.bars, end] if leader.bars[-1] < end or len(leader.bars) == 1 else leader.bars
-    return Bars(starts, _at_bars(leader.metres, starts), [], [])
 
 
 def _at_bars(changes: list[tuple[Fraction, int, int]], starts: list[Fraction]) -> list[tuple[Fraction, int, int]]:

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from musegen.score.formats.abc_fields import AbcKey
 from musegen.score.formats.abc_repeats import Mark
-from musegen.score.formats.music21_notes import Dynamics, Sound
 from musegen.score.formats.options import Limits
+from musegen.score.formats.sounds import Dynamics, Sound
 
 
 @dataclass

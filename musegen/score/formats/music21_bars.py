@@ -1,4 +1,4 @@
-"""Where the bars of a music21 stream begin, and the metres that say so in a Score.
+"""Where the bars of a music21 stream begin.
 
 music21 places each part's measures by what that part holds, so a part with a measure left incomplete runs ahead of
 the others from there on. Here a measure begins at one time in all parts.
@@ -6,19 +6,14 @@ the others from there on. Here a measure begins at one time in all parts.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from musegen.score.model import TimeSignature
+from musegen.score.formats.barlines import LONGEST_NUMERATOR
 
-LONGEST_NUMERATOR = 255
-"""What MIDI can say."""
 SHORTEST_UNIT = 2**15
-FINEST_TICKS_PER_BEAT = 32_767
 
 
 @dataclass(frozen=True)
@@ -126,44 +121,3 @@ def _length(extents: list[tuple[Fraction, Fraction]], nominal: Fraction) -> Frac
     if nominal in lengths:
         return nominal
     return max(lengths, key=lambda length: (lengths.count(length), length))
-
-
-def metres(bars: Bars, ticks: Any) -> Iterator[TimeSignature]:
-    """The metres that put a Score's bar lines where those of the source are; `ticks` turns quarters into ticks.
-
-    A bar of another length than the metre's gets a metre of its own, where one exists, and the metre is restated
-    behind it; a short last bar needs none.
-    """
-    stated = {start: (numerator, denominator) for start, numerator, denominator in bars.metres}
-    metre, fits = (4, 4), True  # the metre of the source, and whether it is the one in force
-    last = len(bars.starts) - 2
-    for index, start in enumerate(bars.starts[:-1]):
-        new = stated.get(start)
-        metre = new or metre
-        length, nominal = bars.starts[index + 1] - start, Fraction(4 * metre[0], metre[1])
-        if length == nominal or length <= 0 or (index == last and length < nominal):
-            if new or not fits:
-                yield TimeSignature(ticks(start), *metre)
-            fits = True
-        else:
-            yield TimeSignature(ticks(start), *(_own_metre(length) or metre))
-            fits = False
-
-
-def resolution_for(times: Iterable[Fraction]) -> int:
-    """Ticks a quarter: the least multiple of 480 that holds every time (in quarters), or 480 where there is none."""
-    result = 480
-    for denominator in {time.denominator for time in times}:
-        result = math.lcm(result, denominator)
-        if result > FINEST_TICKS_PER_BEAT:
-            return 480
-    return result
-
-
-def _own_metre(length: Fraction) -> tuple[int, int] | None:
-    """The metre of a bar of `length` quarters, over 4, 8, 16 or 32."""
-    for denominator in (4, 8, 16, 32):
-        numerator = length * denominator / 4
-        if numerator.denominator == 1 and 0 < numerator <= LONGEST_NUMERATOR:
-            return int(numerator), denominator
-    return None

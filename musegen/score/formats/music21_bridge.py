@@ -12,11 +12,11 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from musegen.score.formats import music21_bars
-from musegen.score.formats.music21_bars import Bars, find_bars, resolution_for
-from musegen.score.formats.music21_notes import SMALLEST, Dynamics, join_ties, name_dropped, notated_time, rows
+from musegen.score.formats.barlines import metres, resolution_for
+from musegen.score.formats.music21_bars import Bars, find_bars
 from musegen.score.formats.music21_parts import CHORD_PREFIX, DRUM_CHANNEL, KEPT, Gathered, gather
 from musegen.score.formats.parts import COMPOSER
+from musegen.score.formats.sounds import SMALLEST, Dynamics, join_ties, name_dropped, notated_time, rows
 from musegen.score.model import (
     NOTE_DTYPE,
     PROGRAM_DTYPE,
@@ -197,16 +197,18 @@ def _frame(parts: list[Gathered], bars: Bars, ticks: Callable[[Fraction], int]) 
         return list(dict.fromkeys(items))
 
     if any(bars.measures):
-        metres = list(music21_bars.metres(bars, ticks))
+        signatures = list(metres(bars.starts, bars.metres, ticks))
     else:
-        metres = [TimeSignature(ticks(time), *metre) for time, *metre in once(m for part in parts for m in part.metres)]
+        signatures = [
+            TimeSignature(ticks(time), *metre) for time, *metre in once(m for part in parts for m in part.metres)
+        ]
     tempos = dict(once((ticks(time), value) for part in reversed(parts) for time, value in part.tempos))
     # The keys of the first part that has any: those of a transposing instrument are spelt otherwise.
     order = sorted(parts, key=lambda part: (part.is_drum, part.transposes))
     keys = next((part.keys for part in order if part.keys), [])
     return {
         "tempos": tuple(Tempo(time, value) for time, value in tempos.items()),
-        "time_signatures": tuple(metres),
+        "time_signatures": tuple(signatures),
         "key_signatures": tuple(KeySignature(ticks(time), *key) for time, *key in once(keys)),
         "markers": tuple(Text(ticks(time), text) for time, text in once(m for part in parts for m in part.markers)),
         "chords": tuple(Chord(ticks(time), symbol) for time, symbol in once(c for p in parts for c in p.chords)),

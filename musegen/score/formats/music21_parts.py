@@ -11,7 +11,7 @@ from typing import Any
 
 from musegen.score.chords import NO_CHORD
 from musegen.score.formats.music21_bars import Bars, exact, metre_of
-from musegen.score.formats.music21_notes import VELOCITIES, Dynamics, Sound, sounds_of
+from musegen.score.formats.sounds import VELOCITIES, Dynamics, Sound
 from musegen.score.theory import Key, transpose_chord
 
 CHORD_PREFIX = "chord: "
@@ -215,3 +215,22 @@ def _marks_of(part: Any) -> Counter[str]:
         elif not isinstance(mark, spanner.RepeatBracket | spanner.Ottava | layout.StaffGroup):
             counts["hairpins and lines"] += 1
     return counts
+
+
+def sounds_of(time: Fraction, element: Any, voice: Any, semitones: int) -> Iterator[Sound]:
+    """The notes of a music21 Note, Unpitched or Chord at `time`, `semitones` from the written pitch."""
+    grace = bool(element.duration.isGrace)
+    end = time if grace else time + exact(element.quarterLength)
+    whole = element.volume.velocity if element.hasVolumeInformation() else None
+    for single in element.notes if hasattr(element, "notes") else (element,):
+        own = single.volume.velocity if single.hasVolumeInformation() else whole
+        tie = single.tie.type if single.tie is not None else None
+        pitched = hasattr(single, "pitch")
+        pitch = int(single.pitch.midi) + semitones if pitched else _drum(single)
+        yield Sound(time, end, pitch, own, voice, grace, tie, id(element))
+
+
+def _drum(element: Any) -> int:
+    """The MIDI pitch of an Unpitched: its drum's, if the instrument says which."""
+    drum = getattr(element.storedInstrument, "percMapPitch", None)
+    return int(drum if drum is not None else element.displayPitch().midi)

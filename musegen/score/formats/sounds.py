@@ -1,16 +1,15 @@
-"""The notes of one music21 part: sounding pitches, ties joined, dynamics as velocities, grace notes given time."""
+"""Written notes -> rows of a Score: ties joined, dynamics as velocities, grace notes given time."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from musegen.score.formats.music21_bars import exact
 from musegen.score.notation.places import SPELLABLE
 
 DEFAULT_VELOCITY = 80
@@ -67,25 +66,6 @@ class Dynamics:
         """The velocity in force at `time`."""
         index = bisect_right(self.marks, time, key=lambda mark: mark[0])
         return self.marks[index - 1][1] if index else DEFAULT_VELOCITY
-
-
-def sounds_of(time: Fraction, element: Any, voice: Any, semitones: int) -> Iterator[Sound]:
-    """The notes of a music21 Note, Unpitched or Chord at `time`, `semitones` from the written pitch."""
-    grace = bool(element.duration.isGrace)
-    end = time if grace else time + exact(element.quarterLength)
-    whole = element.volume.velocity if element.hasVolumeInformation() else None
-    for single in element.notes if hasattr(element, "notes") else (element,):
-        own = single.volume.velocity if single.hasVolumeInformation() else whole
-        tie = single.tie.type if single.tie is not None else None
-        pitched = hasattr(single, "pitch")
-        pitch = int(single.pitch.midi) + semitones if pitched else _drum(single)
-        yield Sound(time, end, pitch, own, voice, grace, tie, id(element))
-
-
-def _drum(element: Any) -> int:
-    """The MIDI pitch of an Unpitched: its drum's, if the instrument says which."""
-    drum = getattr(element.storedInstrument, "percMapPitch", None)
-    return int(drum if drum is not None else element.displayPitch().midi)
 
 
 def join_ties(sounds: Iterable[Sound]) -> list[Sound]:
