@@ -17,6 +17,7 @@ import pytest
 from musegen.compose import Piece, Progress, Request
 from musegen.compose.batch import MANIFEST, Job, read_manifest, run_batch
 from musegen.errors import FileFormatError, RequestError
+from musegen.score.formats.atomic import temporary_name
 from musegen.score.model import Score, Track
 
 
@@ -53,7 +54,8 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(tmp_path: Path) -> No
         if n == 10:
             break
     (tmp_path / "b" / "song-002.mid").write_bytes(b"spoilt")
-    (tmp_path / "b" / ".song-011.mid.x.tmp").write_bytes(b"litter")
+    temporary_name(tmp_path / "b" / "song-011.mid").write_bytes(b"litter")
+    temporary_name(tmp_path / "b" / MANIFEST).write_bytes(b"litter")
     again = Fake()
     assert len(list(run_batch(again, plan, tmp_path / "b"))) == 20
     assert 22 in again.composed and 21 not in again.composed

@@ -23,7 +23,7 @@ def write_bytes(data: bytes, path: Path | str, *, force: bool = False) -> None:
         raise FileFormatError(f"{path}: is a folder; name a file")
     if path.exists() and not force:
         raise FileFormatError(f"{path}: exists already; say --force (force=True) to overwrite it")
-    temporary = path.parent / f".musegen-{secrets.token_hex(8)}.tmp"
+    temporary = temporary_name(path)
     try:  # a signal may come at any moment, so the name is settled before there is a file
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
@@ -36,6 +36,11 @@ def write_bytes(data: bytes, path: Path | str, *, force: bool = False) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside `path`, `.NAME.xxxxxxxx.tmp`, by which what a killed process left can be told from others'."""
+    return path.parent / f".{path.name[:60]}.{secrets.token_hex(4)}.tmp"  # 60 characters may be 240 bytes, of 255
 
 
 def _cannot_write(path: Path, error: OSError) -> FileFormatError:
