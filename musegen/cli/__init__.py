@@ -11,7 +11,6 @@ import signal
 import sys
 import traceback
 import warnings
-from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -19,6 +18,7 @@ import click
 
 from musegen import __version__
 from musegen.cli.files import plain
+from musegen.cli.lazy import LazyGroup
 from musegen.errors import MusegenError, MusegenWarning
 
 COMMANDS = {
@@ -26,6 +26,7 @@ COMMANDS = {
     "compose": "A new piece, from a seed or from a motif.",
     "convert": "A file in another format.",
     "continue": "Keep a piece and write on.",
+    "evaluate": "Measure music: metrics, distances between sets, originality, likelihood.",
     "info": "What a file holds, and how it was made.",
     "models": "What models there are.",
     "render": "A picture of a piece.",
@@ -37,20 +38,8 @@ ANYWHERE = ("--quiet", "--json", "--debug")
 """Options of `musegen` itself that are understood after the command as well."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """The names, without importing anything."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # likewise
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"musegen.cli.{cmd_name}{'_' * (cmd_name == 'continue')}")
-        command: click.Command = module.command
-        return command
+class Group(LazyGroup):
+    """The whole command."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader of stdout that has left (`| head`) ends it quietly, which click calls a failure."""
@@ -60,13 +49,8 @@ class LazyGroup(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
-        """The list of commands from the table above."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
 
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, table=COMMANDS, package=__name__, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of paths.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
