@@ -18,7 +18,7 @@ from musegen.errors import FileFormatError, RequestError
 if TYPE_CHECKING:
     from musegen.compose.batch import Job, Settled
 
-INTEGERS = ("bars", "polyphony", "density", "top_k", "beams", "seed")
+INTEGERS = ("bars", "polyphony", "density", "top_k", "beams", "max_copy", "seed")
 NUMBERS = ("tempo", "temperature", "top_p", "min_p", "typical_p", "repetition_penalty")
 WORDS = ("style", "key", "meter", "scale", "range", "motif", "search")
 COLUMNS = (*WORDS, *INTEGERS, *NUMBERS, "instrument")
@@ -28,7 +28,7 @@ COLUMNS = (*WORDS, *INTEGERS, *NUMBERS, "instrument")
 @click.argument("plan", required=False)
 @click.option("--count", type=click.IntRange(1, 100_000), help="How many pieces, where there is no PLAN.")
 @click.option("--bars", type=click.IntRange(1, 256), default=16, show_default=True, help="How many bars, exactly.")
-@opt.options(opt.FRAME, opt.MUSIC, opt.SAMPLES[1:], opt.SAMPLING, opt.MODEL)
+@opt.options(opt.FRAME, opt.MUSIC, opt.SAMPLES[1:], opt.COPYING, opt.SAMPLING, opt.MODEL)
 @click.option("-o", "--output", default="songs", show_default=True, help="The folder.")
 @click.option("--force", is_flag=True, help="Start anew in a folder that holds another batch.")
 def command(plan: str | None, count: int | None, **values: Any) -> None:
@@ -76,9 +76,11 @@ def command(plan: str | None, count: int | None, **values: Any) -> None:
         record = {"files": sorted(str(folder / result.job.file) for result in done), "seed": seed,
                   "model": engine.name, "checksum": engine.checksum, "bars": sum(result.bars for result in done),
                   "notes": sum(result.notes for result in done), "seconds": round(time.monotonic() - began, 2),
-                  "done": len(done), "kept": kept, "failed": failed}  # fmt: skip
+                  "done": len(done), "kept": kept, "failed": failed,
+                  "redraws": sum(result.redraws for result in done)}  # fmt: skip
         click.echo(json.dumps(record))
     files.say(f"{files.plural(len(done), 'piece')} in {folder}, {kept} of them kept from before; {failed} failed")
+    opt.say_redraws([result.redraws for result in done])
     if failed:
         ctx.exit(1)
 

@@ -13,7 +13,7 @@ from musegen.cli import options as opt
 
 @click.command("compose")
 @click.option("--bars", type=click.IntRange(1, 256), default=16, show_default=True, help="How many bars, exactly.")
-@opt.options(opt.FRAME, opt.MUSIC, files.OUTPUT, opt.SAMPLES, opt.SAMPLING, opt.MODEL)
+@opt.options(opt.FRAME, opt.MUSIC, files.OUTPUT, opt.SAMPLES, opt.COPYING, opt.SAMPLING, opt.MODEL)
 def command(**values: Any) -> None:
     """Write a new piece, from nothing but a seed, or from a motif.
 

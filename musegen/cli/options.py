@@ -18,7 +18,7 @@ from musegen.cli.files import plural, say, write_piece, writing
 from musegen.errors import RequestError
 
 if TYPE_CHECKING:
-    from musegen.compose import Composer, Request
+    from musegen.compose import Composer, Piece, Request
     from musegen.score.model import Score
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,6 +51,11 @@ MUSIC = (
     click.option("--polyphony", type=click.IntRange(1, 64), help="Most notes at once."),
     click.option("--density", type=click.IntRange(1, 10), help="How busy, 1 to 10."),
 )  # fmt: skip
+COPYING = (
+    click.option("--max-copy", type=click.IntRange(8, 1000),
+                 help="Draw again, 8 drafts at most, what shares a passage of more notes with the training set; more "
+                 "than 20 is hardly ever chance. (The shipped set, or NAME.originality.npz beside NAME.safetensors.)"),
+)  # fmt: skip
 SAMPLING = (
     click.option("--temperature", type=click.FloatRange(0, 10), default=0.95, show_default=True,
                  help="Below 1 surer, above 1 bolder."),
@@ -70,7 +75,18 @@ SAMPLING = (
 
 REQUEST_ORDER = (
     *("from_bar", "only_new", "style", "key", "meter", "tempo", "bars", "motif", "instrument", "scale", "pitch_range"),
-    *("polyphony", "density", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search"),
+    *(
+        "polyphony",
+        "density",
+        "max_copy",
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "typical_p",
+        "repetition_penalty",
+        "search",
+    ),
     *("beams", "model"),
 )
 """What a piece follows from, in the order in which the command that makes it again says it: so the same call with
@@ -102,8 +118,8 @@ def request_of(values: Mapping[str, Any], seed: int, **more: Any) -> Request:
     from musegen.score.instruments import parse_instrument
     from musegen.score.theory import parse_key, parse_meter
 
-    wishes: dict[str, Any] = {name: values[name] for name in ("style", "bars", "tempo", "polyphony", "density")
-                              if values.get(name) is not None}  # fmt: skip
+    plain = ("style", "bars", "tempo", "polyphony", "density", "max_copy")
+    wishes: dict[str, Any] = {name: values[name] for name in plain if values.get(name) is not None}
     wishes["scale"] = values.get("scale") or "free"
     if values.get("key"):
         wishes["key"] = parse_key(values["key"])
@@ -198,13 +214,13 @@ def compose_and_write(requests: Sequence[Request], paths: Sequence[Path | None],
     began = time.monotonic()
     options = writing(values, paths)
     composer = load(model_of(values["model"]), threads=values["threads"])
-    written: dict[int, Score] = {}
+    written: dict[int, Piece] = {}
     with progress_bar(sum(request.bars for request in requests)) as advance:
         for event in composer.stream(requests):
             if isinstance(event, Piece):
                 write_piece(event.score, paths[event.index], options, force=values["force"])
-                written[event.index] = event.score
-            else:
+                written[event.index] = event
+            elif not event.redraw:
                 advance()
     report(composer, requests, paths, written, time.monotonic() - began)
 
@@ -218,7 +234,7 @@ def report(
     composer: Composer,
     requests: Sequence[Request],
     paths: Sequence[Path | None],
-    written: Mapping[int, Score],
+    written: Mapping[int, Piece],
     seconds: float,
 ) -> None:
     """Paths (or, with --json, one object) on stdout and a summary on stderr."""
@@ -226,11 +242,12 @@ def report(
 
     pieces = [
         {"file": None if path is None else str(path), "seed": request.seed,
-         "bars": n_bars(written[i]), "notes": written[i].n_notes}
+         "bars": n_bars(written[i].score), "notes": written[i].score.n_notes,
+         **({} if request.max_copy is None else {"redraws": written[i].redraws})}
         for i, (path, request) in enumerate(zip(paths, requests, strict=True))
     ]  # fmt: skip
-    notes = sum(score.n_notes for score in written.values())
-    bars = sum(n_bars(score) for score in written.values())
+    notes = sum(piece.score.n_notes for piece in written.values())
+    bars = sum(n_bars(piece.score) for piece in written.values())
     if click.get_current_context().obj["json"]:
         record = {"files": [piece["file"] for piece in pieces], "seed": requests[0].seed,
                   "model": composer.name, "checksum": composer.checksum, "bars": bars, "notes": notes,
@@ -241,6 +258,14 @@ def report(
             click.echo(piece["file"])
     counts = ", ".join(plural(n, what) for n, what in ((len(pieces), "piece"), (bars, "bar"), (notes, "note")))
     say(f"{counts} in {seconds:.1f} s")
+    say_redraws([piece.redraws for piece in written.values()])
+
+
+def say_redraws(redraws: Sequence[int]) -> None:
+    """Tell how many pieces were drawn again, and how often."""
+    again = [count for count in redraws if count]
+    if again:
+        say(f"{plural(len(again), 'piece')} drawn again, {plural(sum(again), 'time')} in all, for what they copied")
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from musegen.compose.continuation import Prompt, join, prompt_of
+from musegen.compose.copying import check_attempts, copied, seed_of
 from musegen.compose.piece import finish, melody, rescaled, stamped
 from musegen.compose.plan import Plan, PlannedState, any_of, only, scale_row
 from musegen.compose.request import Request
 from musegen.decoding.generate import Ending, generate
 from musegen.decoding.protocol import Network
 from musegen.errors import RequestError
+from musegen.evaluate import originality_index
 from musegen.score.model import KeySignature, Score, TimeSignature, Track
 from musegen.score.theory import Key
 from musegen.tokens import STYLES, VOCABULARY, Constraints, Controls, Remi
@@ -31,19 +33,21 @@ MAX_TOKENS_A_BAR = 400
 
 @dataclass(frozen=True)
 class Progress:
-    """Piece `index` has `bars_done` of its `bars` new bars."""
+    """Piece `index` has `bars_done` of its `bars` new bars, in its draft `redraw` (0 is the first)."""
 
     index: int
     bars_done: int
     bars: int
+    redraw: int = 0
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Piece `index` is finished."""
+    """Piece `index` is finished, having been drawn again so often because it copied more than it might."""
 
     index: int
     score: Score
+    redraws: int = 0
 
 
 @dataclass
@@ -55,6 +59,8 @@ class _Row:
     state: PlannedState
     ids: list[int]
     bars: int = 0
+    index: int = 0
+    attempt: int = 0
 
 
 class AutoregressiveComposer:
@@ -88,34 +94,51 @@ class AutoregressiveComposer:
         Raises:
             RequestError: for what this model cannot do.
         """
-        rows = [self._begin(request) for request in requests]
+        rows = [self._begin(request, index) for index, request in enumerate(requests)]
+        index = originality_index.load(originality_index.beside(self.name)) if _must_check(requests) else None
+        while rows:
+            again = []
+            for options in dict.fromkeys(row.request.sampling for row in rows):
+                for event in self._write([row for row in rows if row.request.sampling == options]):
+                    if isinstance(event, Progress):
+                        yield event
+                        continue
+                    score = self._finish(event)
+                    passage = None if index is None else copied(index, event.request, score)
+                    if passage is None:
+                        yield Piece(event.index, score, event.attempt)
+                    else:
+                        check_attempts(event.request, event.attempt, passage)
+                        again.append(self._begin(requests[event.index], event.index, event.attempt + 1))
+            rows = again
+
+    def _write(self, rows: Sequence[_Row]) -> Iterator[Progress | _Row]:
+        """Write rows of the same sampling options, telling of each finished bar and giving each row as it ends."""
         bar = any_of("Bar")
-        for options in dict.fromkeys(request.sampling for request in requests):
-            chosen = [i for i, request in enumerate(requests) if request.sampling == options]
-            steps = generate(
-                self._model,
-                [rows[i].state for i in chosen],
-                [self._read(rows[i].ids) for i in chosen],
-                options,
-                [rows[i].request.seed for i in chosen],
-                max_tokens=MAX_TOKENS_A_BAR * max(rows[i].request.bars for i in chosen),
-                context=self._context,
-                is_bar=bar,
-            )
-            for step in steps:
-                for k, token in zip(step.rows, step.ids, strict=True):
-                    row = rows[chosen[k]]
-                    row.ids.append(int(token))
-                    if bar[token]:
-                        yield Progress(chosen[k], row.bars, row.request.bars)
-                        row.bars += 1
-                for k, ending in step.endings.items():
-                    if ending is not Ending.DONE:
-                        raise RequestError(
-                            f"seed {rows[chosen[k]].request.seed}: the piece would not end within "
-                            f"{MAX_TOKENS_A_BAR} tokens a bar; try another seed or a lower temperature"
-                        )
-                    yield Piece(chosen[k], self._finish(rows[chosen[k]]))
+        steps = generate(
+            self._model,
+            [row.state for row in rows],
+            [self._read(row.ids) for row in rows],
+            rows[0].request.sampling,
+            [seed_of(row.request.seed, row.attempt) for row in rows],
+            max_tokens=MAX_TOKENS_A_BAR * max(row.request.bars for row in rows),
+            context=self._context,
+            is_bar=bar,
+        )
+        for step in steps:
+            for k, token in zip(step.rows, step.ids, strict=True):
+                row = rows[k]
+                row.ids.append(int(token))
+                if bar[token]:
+                    yield Progress(row.index, row.bars, row.request.bars, row.attempt)
+                    row.bars += 1
+            for k, ending in step.endings.items():
+                if ending is not Ending.DONE:
+                    raise RequestError(
+                        f"seed {rows[k].request.seed}: the piece would not end within "
+                        f"{MAX_TOKENS_A_BAR} tokens a bar; try another seed or a lower temperature"
+                    )
+                yield rows[k]
 
     def _read(self, ids: Sequence[int]) -> tuple[Any, Any]:
         """A prompt's ids and attributes; before the first bar every token has those of the head."""
@@ -125,12 +148,12 @@ class AutoregressiveComposer:
         start = self._tokenizer.grammar().start()
         return array, np.array([start.attributes] * len(array), np.int16)
 
-    def _begin(self, request: Request) -> _Row:
-        """The state and the prompt of a request."""
+    def _begin(self, request: Request, index: int, attempt: int = 0) -> _Row:
+        """The state and the prompt of a request, the `index`th, for its draft `attempt`."""
         if request.style is not None and request.style not in self.styles:
             raise RequestError(f"{self.name} knows the styles {', '.join(self.styles)}, not {request.style!r}")
         if request.prompt is not None:
-            return self._begin_continuation(request, request.prompt)
+            return self._begin_continuation(request, request.prompt, index)
         request = _with_style(request)
         if request.motif is not None:
             request = _framed_by(request, request.motif)
@@ -139,9 +162,9 @@ class AutoregressiveComposer:
         state = PlannedState(self._tokenizer.grammar(constraints).start(), plan)
         bos = VOCABULARY.id("BOS")
         state.advance(bos)
-        return _Row(request, None, state, [bos])
+        return _Row(request, None, state, [bos], index=index, attempt=attempt)
 
-    def _begin_continuation(self, request: Request, piece: Score) -> _Row:
+    def _begin_continuation(self, request: Request, piece: Score, index: int) -> _Row:
         controls = Controls(style=request.style, density=request.density)
         prompt = prompt_of(piece, request.from_bar, request.bars, controls, self._context * 3 // 4)
         constraints = Constraints(prompt.shown + request.bars, _pitches(request, None), request.polyphony)
@@ -155,7 +178,7 @@ class AutoregressiveComposer:
             state = PlannedState(self._tokenizer.grammar(constraints).start(), Plan())
         for token in ids:
             state.advance(token)
-        return _Row(request, prompt, state, ids)
+        return _Row(request, prompt, state, ids, index=index)
 
     def _plan(self, request: Request) -> Plan:
         """What the head must say, in its order, and what the motif settles."""
@@ -199,9 +222,16 @@ class AutoregressiveComposer:
         else:
             score = join(row.prompt, score, row.request.bars, only_new=row.request.only_new)
         made = {"model": self.name, "checksum": self.checksum, "seed": row.request.seed}
+        if row.request.max_copy is not None:
+            made |= {"max_copy": row.request.max_copy, "redraws": row.attempt}
         if row.request.made_with:
             made["command"] = row.request.made_with
         return stamped(score, made)
+
+
+def _must_check(requests: Sequence[Request]) -> bool:
+    """Whether any of them limits what may be copied, so that the index is needed."""
+    return any(request.max_copy is not None for request in requests)
 
 
 def _with_style(request: Request) -> Request:

@@ -20,7 +20,6 @@ from musegen.compose.autoregressive import Piece, Progress
 from musegen.compose.request import Request
 from musegen.errors import FileFormatError, MusegenError, RequestError
 from musegen.score.formats import to_bytes, write_bytes
-from musegen.score.model import Score
 from musegen.score.timing import n_bars
 
 MANIFEST = "manifest.jsonl"
@@ -54,7 +53,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Settled:
-    """What has become of a job: "done", with the music's size and the file's SHA-256, or "failed" and why."""
+    """What has become of a job: "done", with the music's size and the file's SHA-256, or "failed" and why.
+
+    `redraws` says how often a piece was drawn again because it copied more than it might.
+    """
 
     job: Job
     state: str
@@ -63,12 +65,14 @@ class Settled:
     sha256: str = ""
     error: str = ""
     kept: bool = False
+    redraws: int = 0
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of it beside the plan."""
         if self.state == "failed":
             return {"state": self.state, "error": self.error}
-        return {"state": self.state, "bars": self.bars, "notes": self.notes, "sha256": self.sha256}
+        again = {"redraws": self.redraws} if self.redraws else {}
+        return {"state": self.state, "bars": self.bars, "notes": self.notes, "sha256": self.sha256, **again}
 
 
 class Manifest:
@@ -149,7 +153,8 @@ def _kept(job: Job, line: dict[str, Any], folder: Path) -> Settled | None:
     """The piece of an earlier run, if its file is still what the manifest says."""
     if line.get("state") != "done" or _sha256(folder / job.file) != line.get("sha256"):
         return None
-    return Settled(job, "done", line.get("bars", 0), line.get("notes", 0), line["sha256"], kept=True)
+    return Settled(job, "done", line.get("bars", 0), line.get("notes", 0), line["sha256"],
+                   kept=True, redraws=line.get("redraws", 0))  # fmt: skip
 
 
 def _compose(engine: Engine, jobs: Sequence[Job], chunk: list[int], folder: Path) -> Iterator[tuple[int, Settled]]:
@@ -166,7 +171,7 @@ def _compose(engine: Engine, jobs: Sequence[Job], chunk: list[int], folder: Path
         for event in engine.stream([request for _, request in ready]):
             if isinstance(event, Piece):
                 i = ready[event.index][0]
-                yield i, _save(jobs[i], event.score, folder)
+                yield i, _save(jobs[i], event, folder)
                 del left[i]
     except MusegenError as error:
         if len(ready) == 1:
@@ -177,10 +182,12 @@ def _compose(engine: Engine, jobs: Sequence[Job], chunk: list[int], folder: Path
             yield from _compose(engine, jobs, [i], folder)
 
 
-def _save(job: Job, score: Score, folder: Path) -> Settled:
+def _save(job: Job, piece: Piece, folder: Path) -> Settled:
+    score = piece.score
     data = to_bytes(score)
     write_bytes(data, folder / job.file, force=True)
-    return Settled(job, "done", n_bars(score), score.n_notes, hashlib.sha256(data).hexdigest())
+    return Settled(job, "done", n_bars(score), score.n_notes, hashlib.sha256(data).hexdigest(),
+                   redraws=piece.redraws)  # fmt: skip
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ from musegen.tokens import STYLES
 MAX_BARS = 256
 TEMPO_RANGE = (20.0, 320.0)
 SCALES = ("free", "strict")
+COPY_RANGE = (8, 1000)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Request:
         prompt: a piece to write on from; its notes stand untouched in the result.
         from_bar: continue from this bar (counted from 1; what follows it is left out) instead of from the end.
         only_new: give back the new bars alone.
+        max_copy: the most notes that the piece may share with a work of the training set, those of the motif apart;
+            what shares more is drawn again. None: as it comes.
         seed: what decides every draw; the same request and seed give the same bytes.
         sampling: how tokens are chosen.
         title: the name of the piece in the file; empty for one made of style and seed.
@@ -53,6 +56,7 @@ class Request:
     prompt: Score | None = None
     from_bar: int | None = None
     only_new: bool = False
+    max_copy: int | None = None
     seed: int = 0
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     title: str = ""
@@ -68,6 +72,7 @@ class Request:
         _within("tempo", self.tempo, *TEMPO_RANGE)
         _within("polyphony", self.polyphony, 1, 64)
         _within("density", self.density, 1, 10)
+        _within("max_copy", self.max_copy, *COPY_RANGE)
         _within("seed", self.seed, 0, 2**63 - 1)
         if self.style is not None and self.style not in STYLES:
             raise RequestError(f"unknown style {self.style!r}; the styles are {', '.join(STYLES)}")
@@ -85,6 +90,10 @@ class Request:
             raise RequestError("a motif begins a new piece and a prompt is a piece to continue; give one of them")
         if self.prompt is not None and (self.meter, self.tempo, self.instruments) != (None, None, ()):
             raise RequestError("a continuation keeps the metre, the tempo and the tracks of its piece; leave them out")
+        if self.prompt is not None and self.max_copy is not None:
+            raise RequestError(
+                "max_copy is for new pieces: what a continuation is given may be a known work; leave it out"
+            )
         if self.prompt is None and (self.from_bar is not None or self.only_new):
             raise RequestError("from_bar and only_new need a piece to continue")
 

@@ -130,6 +130,7 @@ def build(
 
     splits: dict[str, list[Piece]] = {split: [] for split in SPLITS}
     names: dict[str, list[str]] = {split: [] for split in SPLITS}
+    titles: dict[str, list[str]] = {split: [] for split in SPLITS}
     dropped: dict[str, list[str]] = {}
     seen: set[int] = set()
     outside = {name for name, _ in excluded}
@@ -142,6 +143,7 @@ def build(
         seen.add(p.key)
         splits[p.row.split] += [p.piece, *p.suffixes]
         names[p.row.split].append(p.row.name)
+        titles[p.row.split].append(p.row.title)
 
     info = {
         "tokenizer": Remi.name,
@@ -153,6 +155,7 @@ def build(
         "dropped_names": {reason: dropped[reason] for reason in sorted(dropped)},
         "leaks": {name: [match, round(share, 3)] for name, (match, share) in sorted(leaks.items())},
         "names": names,
+        "titles": titles,
     }
     save_shards(output, splits, len(Remi().attribute_sizes), info)
     return info

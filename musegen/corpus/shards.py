@@ -10,8 +10,12 @@ Arrays of a split with P pieces, N tokens, B bar tokens and A attributes a token
     piece_bars (P + 1,) int64       the bars of piece p are bars[piece_bars[p]:piece_bars[p + 1]]
     n_notes (P,) int32              notes in each piece
     sources (P,) int16              index into the source list of shards.json
+    seconds (P,) float32            how long each piece plays
     first_bars (P,) int32           0 for a whole piece; otherwise this is the end of the whole piece before it,
                                     from that bar on
+
+shards.json says what the pieces are; its `names` (files under their sources) and `titles` are lists by split, an
+entry for each whole piece in the order of `pieces`.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ from safetensors.numpy import load_file, save_file
 from musegen.corpus.manifest import SPLITS
 from musegen.errors import FileFormatError, ModelError
 
-SHARDS_VERSION = 1
+SHARDS_VERSION = 2
+"""2: with titles and seconds of the pieces."""
 INFO_FILE = "shards.json"
 
 Array = npt.NDArray[Any]
@@ -49,6 +54,7 @@ class Piece:
     n_notes: int
     source: str
     first_bar: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +78,7 @@ class Split:
             n_notes=int(a["n_notes"][index]),
             source=self.source_names[int(a["sources"][index])],
             first_bar=int(a["first_bars"][index]),
+            seconds=float(a["seconds"][index]),
         )
 
     @cached_property
@@ -95,6 +102,7 @@ def flatten(pieces: Sequence[Piece], source_names: Sequence[str], n_attributes: 
         "n_notes": np.array([p.n_notes for p in pieces], np.int32),
         "sources": np.array([source_names.index(p.source) for p in pieces], np.int16),
         "first_bars": np.array([p.first_bar for p in pieces], np.int32),
+        "seconds": np.array([p.seconds for p in pieces], np.float32),
     }
 
 

@@ -54,6 +54,11 @@ def test_every_piece_is_kept_or_dropped_for_a_named_reason(folders: tuple[Path, 
         "valid": ["folk/midi/valid.mid"],
         "test": ["folk/midi/test.mid"],
     }
+    assert info["titles"] == {
+        "train": [*(f"train{i}" for i in range(4)), "one"],
+        "valid": ["valid"],
+        "test": ["test"],
+    }
     assert info["dropped"] == {
         "bach_m21: in train, but the music of a held-out piece (jsb)": 1,
         "folk: in train, but the music of a held-out piece (our own)": 1,
@@ -84,6 +89,11 @@ def test_shards_hold_whole_pieces_and_their_ends(folders: tuple[Path, Path, Path
     assert tokenizer.decode(first.ids).n_notes == first.n_notes == tune(0).n_notes
     assert np.array_equal(first.attributes, tokenizer.attributes(first.ids))
     assert np.array_equal(first.bars, tokenizer.bar_offsets(first.ids))
+    titles = load_info(tmp_path)["titles"]["train"]
+    assert len(titles) == len(split.whole) == 5
+    for title, whole in zip(titles, split.whole.tolist(), strict=True):
+        expected = tune(20, voices=4) if title == "one" else tune(int(title.removeprefix("train")))
+        assert split[whole].n_notes == expected.n_notes
     tails = [split[i] for i in range(1, int(split.whole[1]))]
     assert [t.first_bar for t in tails] == [4, 8]  # 12 bars: the last eight and the last four
     for tail in tails:
