@@ -12,6 +12,7 @@ import numpy as np
 from musegen.corpus.shards import Piece
 from musegen.score.model import Score
 from musegen.score.ops import slice_bars
+from musegen.score.timing import seconds
 from musegen.tokens import Controls, Remi, density_of
 
 PHRASE_BARS = 4
@@ -33,7 +34,7 @@ def polyphony_of(score: Score) -> int:
     return int(np.clip(np.cumsum(change[order]).max(), 1, 10))
 
 
-def controls_of(score: Score, style: str) -> Controls:
+def controls_of(score: Score, style: str | None) -> Controls:
     """What the head can say of a piece; training drops controls at random, so all of them are written."""
     pitched = [track.notes["pitch"] for track in score.tracks if len(track.notes) and not track.is_drum]
     low = int(min(p.min() for p in pitched)) if pitched else None
@@ -41,7 +42,7 @@ def controls_of(score: Score, style: str) -> Controls:
     return Controls(style=style, density=density_of(score), polyphony=polyphony_of(score), low=low, high=high)
 
 
-def encode(score: Score, style: str, source: str, first_bar: int = 0) -> Piece:
+def encode(score: Score, style: str | None, source: str, first_bar: int = 0) -> Piece:
     """Encode a piece with the controls that its notes show; `first_bar` says where it was cut from.
 
     Raises:
@@ -56,6 +57,7 @@ def encode(score: Score, style: str, source: str, first_bar: int = 0) -> Piece:
         n_notes=score.n_notes,
         source=source,
         first_bar=first_bar,
+        seconds=seconds(score),
     )
 
 

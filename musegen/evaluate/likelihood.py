@@ -1,12 +1,16 @@
-"""Held-out likelihood: how many nats a model spends on a note of music that it has not seen.
+"""Held-out likelihood: what a model spends on music that it has not seen.
 
-Conventions: the unit is nats per note, the natural-log loss of all tokens after the head (bars, positions and the
-end among them) divided by the notes, so that it does not depend on how many tokens a note takes. A piece longer
-than the context is read in windows of its head and whole bars; every token is charged exactly once.
+Conventions: the natural-log loss of all tokens after the head (bars, positions and the end among them), summed over
+the pieces, in two units: nats per note, and bits per second of music at the piece's own tempo, so that neither
+depends on how many tokens a note takes. The head (style, metre, key, tempo, number of bars, density, range,
+instruments) is given, not charged. A piece longer than the context is read in windows of its head and whole bars;
+every token is charged exactly once. What tokens do not hold (dynamics finer than theirs, the grid's rounding) is
+not measured.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +58,11 @@ class EncodedPiece(Protocol):
         """Where it comes from."""
         ...
 
+    @property
+    def seconds(self) -> float:
+        """How long it plays."""
+        ...
+
 
 @dataclass(frozen=True)
 class Window:
@@ -66,17 +75,23 @@ class Window:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Sums over pieces: nats, tokens charged and notes."""
+    """Sums over pieces: nats, tokens charged, notes, and seconds of music."""
 
     nats: float
     tokens: int
     notes: int
     pieces: int
+    seconds: float
 
     @property
     def nats_per_note(self) -> float:
         """The figure to steer by."""
         return self.nats / max(1, self.notes)
+
+    @property
+    def bits_per_second(self) -> float:
+        """Bits a second of music; NaN where the pieces last no time."""
+        return self.nats / math.log(2) / self.seconds if self.seconds > 0 else math.nan
 
 
 def windows(bars: Array, length: int, context: int) -> list[Window]:
@@ -145,22 +160,25 @@ def evaluate(scorer: Scorer, pieces: Iterable[EncodedPiece], context: int) -> di
     """
     pieces = list(pieces)
     validate(pieces)
-    groups: defaultdict[str, list[tuple[float, int, int]]] = defaultdict(list)
+    groups: defaultdict[str, list[tuple[float, int, int, float]]] = defaultdict(list)
     for piece, (nats, tokens) in zip(pieces, piece_losses(scorer, pieces, context), strict=True):
-        groups[piece.source].append((nats, tokens, piece.n_notes))
-        groups["all"].append((nats, tokens, piece.n_notes))
+        for name in (piece.source, "all"):
+            groups[name].append((nats, tokens, piece.n_notes, piece.seconds))
     return {name: _total(rows) for name, rows in sorted(groups.items(), key=lambda kv: (kv[0] == "all", kv[0]))}
 
 
-def _total(rows: Sequence[tuple[float, int, int]]) -> Likelihood:
-    nats, tokens, notes = (sum(column) for column in zip(*rows, strict=True))
-    return Likelihood(float(nats), int(tokens), int(notes), len(rows))
+def _total(rows: Sequence[tuple[float, int, int, float]]) -> Likelihood:
+    nats, tokens, notes, seconds = (sum(column) for column in zip(*rows, strict=True))
+    return Likelihood(float(nats), int(tokens), int(notes), len(rows), float(seconds))
 
 
-def markdown_table(results: Mapping[str, Mapping[str, Likelihood]]) -> str:
-    """One row a model (or split), one column a source, nats per note; the last rows say how much was measured."""
+def markdown_table(results: Mapping[str, Mapping[str, Likelihood]], *, unit: str = "nats_per_note") -> str:
+    """One row a model (or split), one column a source; the last rows say how much was measured.
+
+    `unit` is "nats_per_note" or "bits_per_second".
+    """
     sources = list(next(iter(results.values())))
-    rows = {label: [f"{by_source[s].nats_per_note:.3f}" for s in sources] for label, by_source in results.items()}
+    rows = {label: [f"{getattr(by_source[s], unit):.3f}" for s in sources] for label, by_source in results.items()}
     sizes = {
         label: [f"{by_source[s].pieces} / {by_source[s].notes}" for s in sources]
         for label, by_source in results.items()

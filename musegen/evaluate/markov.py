@@ -80,6 +80,11 @@ class MarkovModel:
         self._discount = value
         self._discounted = [c.discounted(value) for c in self._counts]
 
+    @property
+    def n_counts(self) -> int:
+        """How many different n-grams were counted, of all orders."""
+        return sum(len(c.grams) for c in self._counts)
+
     def _count(self, rows: Sequence[Array]) -> list[_Counts]:
         """Counts of order 0 to `order`, sorted."""
         tokens, packed = self._pack(rows)

@@ -1,0 +1,118 @@
+"""Models measured on music that they have not seen: folders, files or shards in, likelihoods out.
+
+A folder with a manifest.csv gives the pieces of one split, encoded as the corpus encodes its source (style said,
+mechanical velocities levelled) but not cleaned, so that every piece counts that tokens can hold; what they cannot
+hold is named. Any other folder or file gives all its pieces, without a style. A folder of shards gives one split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from musegen import checkpoint
+from musegen.corpus.clean import level_velocities
+from musegen.corpus.encode import encode
+from musegen.corpus.manifest import SOURCES, read_manifest
+from musegen.corpus.shards import INFO_FILE, Piece, load_split
+from musegen.errors import RequestError
+from musegen.evaluate.files import map_files, music_files
+from musegen.evaluate.likelihood import Likelihood, Scorer, evaluate
+from musegen.evaluate.markov import MarkovModel, best_discount, transpositions
+from musegen.models import Model
+from musegen.score.model import Score
+from musegen.tokens import Remi
+from musegen.train.objective import scorer
+from musegen.train.trainer import STATE_FILE, averaged, load_state
+
+DISCOUNTS = (2.0, 4.0, 8.0, 16.0, 32.0)
+"""Discounts tried on valid: large ones, since twelve transpositions count what has no pitch twelve times."""
+MANIFEST = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pieces to measure on, and why the others are none: file -> reason."""
+
+    pieces: tuple[Piece, ...]
+    skipped: Mapping[str, str]
+
+
+def gather(paths: Iterable[Path], split: str = "test", *, workers: int = 1) -> HeldOut:
+    """The pieces in folders with a manifest (of this split), shards (likewise), other folders and files.
+
+    Raises:
+        RequestError: if there is no music there.
+        FileFormatError, ModelError: if a manifest or shards cannot be read.
+    """
+    pieces: list[Piece] = []
+    skipped: dict[str, str] = {}
+    for path in paths:
+        if (path / INFO_FILE).is_file():
+            pieces += load_split(path, split, Remi().vocabulary.fingerprint)
+            continue
+        if (path / MANIFEST).is_file():
+            files = [row.file for row in read_manifest(path) if row.split == split and "duplicate" not in row.tags]
+        else:
+            files = music_files([path])
+        name = path.resolve().name if path.is_dir() else path.resolve().parent.name
+        found, reasons = map_files(partial(_encoded, name), files, workers=workers)
+        pieces += found.values()
+        skipped |= reasons
+    if not pieces:
+        told = "; ".join(f"{file}: {reason}" for file, reason in list(skipped.items())[:1])
+        raise RequestError(f"nothing to measure on: no piece of {split} could be read{f' ({told})' if told else ''}")
+    return HeldOut(tuple(pieces), skipped)
+
+
+def _encoded(source: str, score: Score) -> Piece:
+    """A piece as the corpus would encode it."""
+    known = SOURCES.get(source)
+    if known is not None and known.mechanical_velocities:
+        score = level_velocities(score)
+    if not score.n_notes:
+        raise RequestError("holds no notes")
+    return encode(score, known.style if known else None, source)
+
+
+def network(name: str) -> Model:
+    """A shipped model by name, that of a .safetensors file, or the averaged weights of a training run's folder."""
+    if (Path(name) / STATE_FILE).exists():
+        run = load_state(Path(name))
+        with averaged(run) as model:
+            weights = {key: value.clone() for key, value in model.state_dict().items()}
+        run.model.load_state_dict(weights)
+        return run.model.eval()
+    return checkpoint.load(name)[0]
+
+
+def markov(shards: Path, order: int, context: int) -> MarkovModel:
+    """Count the train split in twelve keys; the discount is the one of DISCOUNTS that valid likes best."""
+    tokenizer = Remi()
+    maps = [tokenizer.transposition(k) for k in range(-5, 7)]
+    train = load_split(shards, "train", tokenizer.vocabulary.fingerprint)
+    rows = [row for i in train.whole.tolist() for row in transpositions(train[i].ids, maps)]
+    model = MarkovModel(rows, tokenizer.vocabulary.size, order)
+    return best_discount(model, DISCOUNTS, list(load_split(shards, "valid")), context)
+
+
+def measured(
+    pieces: Sequence[Piece],
+    models: Iterable[str],
+    *,
+    markov_of: Path | None = None,
+    order: int = 5,
+    context: int = 512,
+) -> dict[str, dict[str, Likelihood]]:
+    """Each model's name -> its likelihoods by source; with `markov_of`, a Markov model counted on those shards too."""
+    scorers: dict[str, Scorer] = {}
+    for name in models:
+        model = network(name)
+        size = f"{model.config.architecture}, {model.n_parameters / 1e6:.1f} M"
+        scorers[f"{Path(name).name} ({size})"] = scorer(model)
+    if markov_of is not None:
+        baseline = markov(markov_of, order, context)
+        scorers[f"Markov, order {order} (discount {baseline.discount:g})"] = baseline
+    return {label: evaluate(score, pieces, context) for label, score in scorers.items()}
