@@ -100,8 +100,8 @@ def network(name: str, **shape: Any) -> Callable[[Task], Trained]:
                 budget_seconds=task.budget, context=CONTEXT, batch_tokens=2048, lr=1.5e-3, seed=task.seed
             )
             run = start(config, options)
-        splits = [load_split(task.shards, split, tokenizer.vocabulary.fingerprint) for split in ("train", "valid")]
-        train(run, *splits, task.run, report=lambda line: print(line, file=sys.stderr, flush=True))
+        learned, valid = (load_split(task.shards, s, tokenizer.vocabulary.fingerprint) for s in ("train", "valid"))
+        train(run, learned, valid, task.run, report=lambda line: print(line, file=sys.stderr, flush=True))
         with averaged(run) as model:
             weights = {key: value.clone() for key, value in model.state_dict().items()}
         run.model.load_state_dict(weights)

@@ -75,10 +75,7 @@ class TrainConfig:
 
     def learning_rate(self, progress: float) -> float:
         """The rate at this share of the run: linear warm-up, then a cosine down to `final_lr` of the peak."""
-        if progress < self.warmup:
-            return self.lr * max(progress / self.warmup, 0.01)  # not zero: the first step should count
-        through = min(1.0, (progress - self.warmup) / max(1e-9, 1 - self.warmup))
-        return self.lr * (self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * through)))
+        return warmup_cosine(progress, self.lr, self.warmup, self.final_lr)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON holds them."""
@@ -91,6 +88,14 @@ class TrainConfig:
         if unknown:
             raise RequestError(f"unknown training options: {', '.join(unknown)}")
         return cls(**values)
+
+
+def warmup_cosine(progress: float, peak: float, warmup: float, final: float) -> float:
+    """The learning rate after a share of a run: a linear rise to `peak`, then a cosine down to `final` of it."""
+    if progress < warmup:
+        return peak * max(progress / warmup, 0.01)  # not zero: the first step should count
+    through = min(1.0, (progress - warmup) / max(1e-9, 1 - warmup))
+    return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * through)))
 
 
 def parse_seconds(text: str) -> float:

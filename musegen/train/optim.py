@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from musegen.models import Model
 from musegen.train.config import TrainConfig
@@ -37,7 +37,7 @@ def restore_optimizer(model: Model, optimizer: torch.optim.AdamW, tensors: dict[
             optimizer.state[parameter] = {key: value.clone() for key, value in found.items()}
 
 
-def update_average(average: dict[str, Tensor], model: Model, decay: float) -> None:
+def update_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
     """Move the averaged weights a share of 1 - decay towards the model's."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
