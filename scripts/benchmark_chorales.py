@@ -40,7 +40,7 @@ def trained(
     name: str, config: ChoraleTraining, folder: Path, examples: dict[str, list[Example]], valid: list[Grid]
 ) -> ChoraleNet:
     """The network of this name: read, or trained and written with its curve."""
-    net, path = new_network(config), folder / f"{name}.safetensors"
+    net, path = new_network(config, examples["train"][0].contexts.shape[2]), folder / f"{name}.safetensors"
     if path.is_file():
         net.load_state_dict(load_file(path), strict=False)
         return net.eval()

@@ -4,7 +4,7 @@ Each function takes a View and gives a Family, from the most general context to 
 holds `frame` (voice, sixteenth of the quarter, whether it is the first step) and `moved` (which of the voices told
 already move at this step), which decide between holding and moving.
 
-Letters: N steps of all chorales, T of one, E families, C classes.
+Letters: N steps of all chorales, T of one, E predictions (families by their levels), C classes.
 """
 
 from __future__ import annotations
@@ -204,17 +204,17 @@ FAMILIES: tuple[Callable[[View], Family], ...] = (
 
 
 def predictions(grids: Sequence[Grid], n_counted: int) -> list[npt.NDArray[np.float16]]:
-    """What the families say of each chorale: (T, 4, E, C) log-probabilities, voices in ORDER.
+    """What the families say of each chorale: (T, 4, E, C) log-probabilities, voices in ORDER, families by levels.
 
     Only the first `n_counted` grids are counted for others, and never for themselves.
     """
     steps = Steps.of(grids)
     counted = steps.piece < n_counted
     table = class_table()
-    told = np.empty((len(steps.ids), len(ORDER), len(FAMILIES), CLASSES), np.float16)
+    voices = []
     for place, voice in enumerate(ORDER):
         view = View(steps, place)
         classes = np.where(steps.step == 0, OTHER, table[np.maximum(view.last, 0), steps.ids[:, voice]])
-        for k, family in enumerate(FAMILIES):
-            told[:, place, k] = np.log(predict(family(view), classes, CLASSES, steps.piece, counted))
-    return np.split(told, np.flatnonzero(np.diff(steps.piece)) + 1)
+        told = [predict(family(view), classes, CLASSES, steps.piece, counted) for family in FAMILIES]
+        voices.append(np.log(np.concatenate(told, axis=1)).astype(np.float16))  # (N, E, C)
+    return np.split(np.stack(voices, axis=1), np.flatnonzero(np.diff(steps.piece)) + 1)

@@ -38,7 +38,7 @@ class ChoraleConfig:
     """One of BODIES: a GRU (Cho et al. 2014), or attention with learned biases of distance (Press et al. 2022)."""
     n_ids: int = 59
     n_classes: int = 30
-    n_contexts: int = 19
+    n_contexts: int = 1
     order: tuple[int, ...] = (0, 3, 1, 2)
     """In which order the voices of a step are told."""
     d_model: int = 160
@@ -51,7 +51,7 @@ class ChoraleConfig:
     voice_dropout: float = 0.4
     context_dropout: float = 0.3
     """Of what the contexts say, as an input of the layer that predicts a voice."""
-    silence: float = 0.1
+    silence: float = 0.0
     """Chance that a context says nothing throughout a training example."""
 
     def __post_init__(self) -> None:
@@ -152,6 +152,10 @@ class Voice(nn.Module):
         self.above = nn.ModuleList(nn.Linear(config.d_voice, 13) for _ in range(place))
         self.base = nn.Parameter(torch.full((4, config.n_contexts), 1.3 / config.n_contexts))
         """Weights of the contexts at each sixteenth of the quarter, to which the network's are added."""
+        for layer in (self.weights, self.pitch, self.move, *self.above):
+            assert isinstance(layer, nn.Linear)
+            nn.init.zeros_(layer.weight)  # the network begins as the plain mixture
+            nn.init.zeros_(layer.bias)
 
 
 class ChoraleNet(nn.Module):
