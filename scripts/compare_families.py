@@ -28,7 +28,7 @@ from musegen.corpus.manifest import find_source, read_manifest
 from musegen.corpus.shards import Split, load_info, load_split
 from musegen.errors import MusegenError, RequestError
 from musegen.evaluate import originality_index
-from musegen.evaluate.compare import compare
+from musegen.evaluate.compare import MIN_PIECES, compare
 from musegen.evaluate.features import FeatureTable, measure_files, measure_scores
 from musegen.evaluate.likelihood import Scorer, evaluate
 from musegen.evaluate.originality import longest_passage
@@ -209,14 +209,32 @@ def reference_table(folder: Path, bars: int) -> FeatureTable:
     return measure_files([row.file for row in rows], bars=bars, groups={str(row.file): row.title for row in rows})
 
 
-def results_of(options: argparse.Namespace) -> list[Result]:
-    """The figures of every family and seed, those read that are there already."""
-    reference = reference_table(options.reference, options.bars)
-    test = load_split(options.shards, "test", Remi().vocabulary.fingerprint)
-    results = []
-    for family in options.families.split(","):
+def check(options: argparse.Namespace) -> list[str]:
+    """The families asked for, if all that can be said beforehand is right."""
+    families: list[str] = options.families.split(",")
+    for family in families:
         if family not in FAMILIES:
             raise RequestError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
+    if options.count < MIN_PIECES:
+        raise RequestError(f"--count {options.count}: a comparison needs {MIN_PIECES} songs at least")
+    find_source(options.reference)
+    parse_seconds(options.budget)
+    return families
+
+
+def results_of(options: argparse.Namespace) -> list[Result]:
+    """The figures of every family and seed, those read that are there already.
+
+    Raises:
+        RequestError: for an unknown family, or too few songs or real pieces to compare, before anything is trained.
+    """
+    families = check(options)
+    reference = reference_table(options.reference, options.bars)
+    if len(reference) < MIN_PIECES:
+        raise RequestError(f"{options.reference}: {len(reference)} pieces of valid and test; {MIN_PIECES} are needed")
+    test = load_split(options.shards, "test", Remi().vocabulary.fingerprint)
+    results = []
+    for family in families:
         for seed in range(options.seeds):
             folder = options.run / f"{family}-{seed}"
             if (folder / RESULT).is_file():
@@ -250,9 +268,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Train, measure, print."""
-    options = parse()
+    options = parse(arguments)
     torch.set_num_threads(options.threads)
     try:
         results = results_of(options)

@@ -195,7 +195,9 @@ def measure_files(
     found, skipped = map_files(partial(measure, bars=bars), paths, workers=workers)
     if not found:
         reasons = "; ".join(f"{path}: {reason}" for path, reason in list(skipped.items())[:1])
-        raise RequestError(f"none of {len(skipped)} pieces can be compared ({reasons})")
+        raise RequestError(
+            f"none of {len(skipped)} pieces can be compared ({reasons}); give other pieces, or compare fewer bars"
+        )
     return _table(found, groups or {}, bars, skipped)
 
 

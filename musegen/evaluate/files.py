@@ -27,10 +27,13 @@ def music_files(paths: Iterable[Path | str]) -> list[Path]:
     """The files named, and in folders all files below with a suffix that musegen reads, sorted; each once.
 
     Raises:
-        RequestError: for a folder without such a file, or nothing named.
+        RequestError: for a folder without such a file, a folder that is not there, or nothing named. A file that is
+            not there is left to its reader, which names it.
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):
+        if path.suffix.lower() not in READABLE and not path.exists():
+            raise RequestError(f"{path}: no such file or folder; check the name")
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and p.is_file())
         if path.is_dir() and not inside:
             raise RequestError(f"{path}: holds no music file; musegen reads {', '.join(READABLE)}")

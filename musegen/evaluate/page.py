@@ -19,6 +19,8 @@ BINS = 24
 WIDTH, HEIGHT, FOOT = 320, 120, 16
 """Of a chart, in the units of its drawing; FOOT holds the labels."""
 ROLL_WIDTH = 1200
+COLOURS = {"generated": "#d15420", "real": "#2662b0"}
+"""Of the bars where the page's style is not read; the style has the same, and others for dark screens."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1e1e22; --paper: #ffffff; --faint: #6b6b75; --line: #d9dae0;
@@ -84,10 +86,12 @@ def html_page(
 <p>What the classifier leans on most comes first. In brackets: the same figure of real against real. Overlap is 1 for
 sets that are alike; KL (nats) is 0. AUC of it alone is how often a generated piece has the greater value, 0.5 for
 sets that are alike. Leans on it: how far the probability that the
-classifier gives the right set falls when the feature is shuffled.</p>
+classifier gives the right set falls when the feature is shuffled. Too few: not enough pieces of both sets have it.</p>
 <div class="wide">{_table(rows(c))}</div>
 <h2>Generated against real</h2>
-<p><span class="key generated"></span>generated<span class="key real"></span>real</p>
+<p><span class="key generated"></span>generated (orange)<span class="key real"></span>real (blue). A bar is the share
+of a set's pieces, or of their notes, in that bin; the tallest fills the chart. A feature that no piece of one set has
+is not drawn.</p>
 <div class="charts">{charts}</div>
 <h2>Three pieces</h2>
 <p>By the chance that the classifier, trained without the piece, gives it of being real.</p>
@@ -154,18 +158,20 @@ def _bars(name: str, heights: Array, labels: Sequence[str]) -> str:
     width, tallest = WIDTH / n, float(heights.max()) or 1.0
     parts = []
     for kind, row in zip(("generated", "real"), heights / tallest * (HEIGHT - 4), strict=True):
-        parts += [
-            f'<rect class="{kind}" x="{i * width:.1f}" y="{HEIGHT - h:.1f}" width="{width:.1f}" height="{h:.1f}"/>'
+        bars = "".join(
+            f'<rect x="{i * width:.1f}" y="{HEIGHT - h:.1f}" width="{width:.1f}" height="{h:.1f}"/>'
             for i, h in enumerate(row.tolist())
             if h > 0.05
-        ]
+        )
+        parts.append(f'<g class="{kind}" fill="{COLOURS[kind]}" fill-opacity=".55">{bars}</g>')
     every = max(1, -(-n // 13))
     for i, label in enumerate(labels):
         anchor = "start" if i == 0 else "end" if i == n - 1 else "middle"
         x = {"start": 0.0, "end": float(WIDTH)}.get(anchor, (i + 0.5) * width)
-        if label and (i % every == 0 or i == n - 1):
+        if label and ((i % every == 0 and i + every < n) or i == n - 1):
             parts.append(f'<text x="{x:.1f}" y="{HEIGHT + 11}" text-anchor="{anchor}">{escape(label)}</text>')
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" aria-label="{escape(name)}, generated and real">'
-        f'<line x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" width="{WIDTH}" height="{HEIGHT + FOOT}" font-size="9" '
+        f'role="img" aria-label="{escape(name)}, generated and real">'
+        f'<line x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}" stroke="#808080"/>{"".join(parts)}</svg>'
     )

@@ -169,7 +169,7 @@ def batches(examples: Sequence[Example], config: ChoraleTraining, epoch: int) ->
 
 
 def begin(net: ChoraleNet, examples: Sequence[Example], every: int = 3) -> None:
-    """Set the base weights to those of the best plain mixture, found on every so manieth chorale.
+    """Set the base weights to those of the best plain mixture, found on one chorale in `every`.
 
     The mixture of each voice at each sixteenth is convex in its weights; L-BFGS finds it within seconds.
     """

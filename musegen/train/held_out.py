@@ -40,17 +40,21 @@ class HeldOut:
     skipped: Mapping[str, str]
 
 
-def gather(paths: Iterable[Path], split: str = "test", *, workers: int = 1) -> HeldOut:
+def gather(paths: Iterable[Path], split: str = "test", *, level: bool = False, workers: int = 1) -> HeldOut:
     """The pieces in folders with a manifest (of this split), shards (likewise), other folders and files.
 
+    With `level` all notes of a piece are equally loud, so that no dynamics are charged.
+
     Raises:
-        RequestError: if there is no music there.
+        RequestError: if there is no music there, or `level` is asked of shards.
         FileFormatError, ModelError: if a manifest or shards cannot be read.
     """
     pieces: list[Piece] = []
     skipped: dict[str, str] = {}
-    for path in paths:
+    for path in dict.fromkeys(paths):
         if (path / INFO_FILE).is_file():
+            if level:
+                raise RequestError(f"{path}: shards are encoded already, --level does nothing; leave it out")
             pieces += load_split(path, split, Remi().vocabulary.fingerprint)
             continue
         if (path / MANIFEST).is_file():
@@ -58,19 +62,21 @@ def gather(paths: Iterable[Path], split: str = "test", *, workers: int = 1) -> H
         else:
             files = music_files([path])
         name = path.resolve().name if path.is_dir() else path.resolve().parent.name
-        found, reasons = map_files(partial(_encoded, name), files, workers=workers)
+        found, reasons = map_files(partial(_encoded, name, level), files, workers=workers)
         pieces += found.values()
         skipped |= reasons
     if not pieces:
-        told = "; ".join(f"{file}: {reason}" for file, reason in list(skipped.items())[:1])
-        raise RequestError(f"nothing to measure on: no piece of {split} could be read{f' ({told})' if told else ''}")
+        if not skipped:
+            raise RequestError(f"nothing to measure on: there is no piece of split {split}; choose another --split")
+        file, reason = next(iter(skipped.items()))
+        raise RequestError(f"nothing to measure on: of {len(skipped)} files none can be used ({file}: {reason})")
     return HeldOut(tuple(pieces), skipped)
 
 
-def _encoded(source: str, score: Score) -> Piece:
+def _encoded(source: str, level: bool, score: Score) -> Piece:
     """A piece as the corpus would encode it."""
     known = SOURCES.get(source)
-    if known is not None and known.mechanical_velocities:
+    if level or (known is not None and known.mechanical_velocities):
         score = level_velocities(score)
     if not score.n_notes:
         raise RequestError("holds no notes")
@@ -108,10 +114,12 @@ def measured(
 ) -> dict[str, dict[str, Likelihood]]:
     """Each model's name -> its likelihoods by source; with `markov_of`, a Markov model counted on those shards too."""
     scorers: dict[str, Scorer] = {}
-    for name in models:
+    names = list(dict.fromkeys(models))
+    short = [Path(name).name for name in names]
+    for name, base in zip(names, short, strict=True):
         model = network(name)
         size = f"{model.config.architecture}, {model.n_parameters / 1e6:.1f} M"
-        scorers[f"{Path(name).name} ({size})"] = scorer(model)
+        scorers[f"{base if short.count(base) == 1 else name} ({size})"] = scorer(model)
     if markov_of is not None:
         baseline = markov(markov_of, order, context)
         scorers[f"Markov, order {order} (discount {baseline.discount:g})"] = baseline

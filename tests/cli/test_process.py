@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from musegen.cli import COMMANDS
+from musegen.cli.evaluate import COMMANDS as EVALUATE
 from musegen.score.formats import read
 from tests.cli.words import QUICK, SAMPLE
+
+HEAVY = ("torch", "music21", "numpy", "sklearn", "symusic", "PIL")
+"""What no `--help` waits for."""
 
 
 def test_stdin_and_stdout_pipe(tmp_path: Path) -> None:
@@ -47,12 +51,11 @@ def test_names_that_are_no_text_go_through(tmp_path: Path) -> None:
 
 
 def test_help_is_quick_to_load_and_shows_examples(tmp_path: Path) -> None:
-    for command in ((), *((name,) for name in COMMANDS)):
+    for command in ((), *((name,) for name in COMMANDS), *(("evaluate", name) for name in EVALUATE)):
         code = (
             "import sys\nfrom musegen.cli import main\n"
             f"try:\n    main({[*command, '--help']!r})\n"
-            "except SystemExit:\n"
-            "    print([m for m in ('torch', 'music21', 'numpy', 'symusic', 'PIL') if m in sys.modules])\n"
+            f"except SystemExit:\n    print([m for m in {HEAVY!r} if m in sys.modules])\n"
         )
         ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert ran.stdout.endswith("[]\n"), command

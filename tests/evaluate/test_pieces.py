@@ -127,6 +127,8 @@ def test_an_empty_folder_and_no_folder_are_refused(tmp_path: Path) -> None:
         pieces.music_files([tmp_path])
     with pytest.raises(RequestError, match="name at least one"):
         pieces.music_files([])
+    with pytest.raises(RequestError, match="nowhere: no such file or folder"):
+        pieces.music_files([tmp_path / "nowhere"])
     _, skipped = pieces.evaluate_files([tmp_path / "none.mid", tmp_path])
     assert skipped[str(tmp_path / "none.mid")] == "no such file"
     with pytest.raises(RequestError, match="unknown metric"):

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from musegen.evaluate.features import HISTOGRAMS, SCALARS
-from musegen.evaluate.page import html_page, pictures
+from musegen.evaluate.page import COLOURS, html_page, pictures
 from musegen.evaluate.report import HEADINGS, rows, summary, table, to_dict
 from tests.evaluate.sets import alike, apart, scores
 
@@ -129,3 +129,13 @@ def test_the_page_draws_every_feature_that_both_sets_have(page: str) -> None:
     )
     assert Page(page).tags.count("svg") == drawn > 30
     assert "Of the generated pieces, none." in page
+
+
+def test_the_charts_tell_the_sets_apart_where_the_style_is_not_read(page: str) -> None:
+    charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    for kind in ("generated", "real"):
+        assert all(chart.count(f'<g class="{kind}" fill="{COLOURS[kind]}" fill-opacity=') == 1 for chart in charts)
+        assert COLOURS[kind] in page.partition("</style>")[0]
+    assert all(re.match(r'<svg viewBox="0 0 (\d+) (\d+)" width="\1" height="\2"', chart) for chart in charts)
+    position = next(chart for chart in charts if "position, generated" in chart)
+    assert re.findall(r">(\d+)</text>", position)[-2:] == ["20", "23"]  # 22 would run into 23

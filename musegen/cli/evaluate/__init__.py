@@ -23,4 +23,5 @@ def command() -> None:
     musegen evaluate metrics song.mid
     musegen evaluate compare my_songs/ real_songs/ --html report.html
     musegen evaluate originality song.mid
+    musegen evaluate likelihood my_songs/ --level
     """

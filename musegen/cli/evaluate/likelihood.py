@@ -14,21 +14,45 @@ from musegen.cli.files import plural, say
 
 @click.command("likelihood")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, path_type=Path))
-@click.option("-m", "--model", "models", multiple=True, metavar="NAME|PATH", default=("transformer",),
-              show_default=True, help="A model's name, a .safetensors file, or the folder of a training run; repeatable.")
-@click.option("--markov", "shards", type=click.Path(exists=True, path_type=Path), metavar="SHARDS",
-              help="Also a Markov model, counted on the train split of these shards.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME|PATH",
+    default=("transformer",),
+    show_default=True,
+    help="A model's name, a .safetensors file, or the folder of a training run; repeatable.",
+)
+@click.option(
+    "--markov",
+    "shards",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="SHARDS",
+    help="Also a Markov model, counted on the train split of these shards.",
+)
 @click.option("--order", type=click.IntRange(0, 6), default=5, show_default=True, help="Of the Markov model.")
-@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="test", show_default=True,
-              help="Which pieces of a folder with a manifest.csv, or of shards.")
-@click.option("--context", type=click.IntRange(64, 512), default=512, show_default=True,
-              help="Longest window, in tokens.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "valid", "test"]),
+    default="test",
+    show_default=True,
+    help="Which pieces of a folder with a manifest.csv, or of shards.",
+)
+@click.option(
+    "--level",
+    is_flag=True,
+    help="Make all notes of a piece equally loud first: the shipped models know no dynamics, and pay dearly for them.",
+)
+@click.option(
+    "--context", type=click.IntRange(64, 512), default=512, show_default=True, help="Longest window, in tokens."
+)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="To compute with.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that read  [default: one for each core].")
 @click.pass_context
 def command(
     ctx: click.Context, /, paths: tuple[Path, ...], models: tuple[str, ...], shards: Path | None, order: int,
-    split: str, context: int, threads: int, workers: int | None,
+    split: str, level: bool, context: int, threads: int, workers: int | None,
 ) -> None:  # fmt: skip
     """Measure what models spend on the music in PATH...: nats per note and bits per second, for each folder.
 
@@ -36,7 +60,7 @@ def command(
     figure says something only of music that the model has not been trained on.
 
     \b
-    musegen evaluate likelihood my_songs/
+    musegen evaluate likelihood my_songs/ --level
     musegen evaluate likelihood data/folk data/bach_m21 -m transformer -m rnn --markov shards --split test
     """
     import torch
@@ -45,7 +69,7 @@ def command(
     from musegen.train.held_out import gather, measured
 
     torch.set_num_threads(threads)
-    held_out = gather(paths, split, workers=workers or os.cpu_count() or 1)
+    held_out = gather(paths, split, level=level, workers=workers or os.cpu_count() or 1)
     for file, reason in held_out.skipped.items():
         say(f"skipped {file}: {reason}")
     if held_out.skipped:

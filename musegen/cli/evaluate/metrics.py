@@ -102,7 +102,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         words = column in {"metric", "unit"}
         table.add_column(column, justify="left" if words else "right", no_wrap=not words, overflow="fold")
