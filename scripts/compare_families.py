@@ -164,6 +164,13 @@ def measured(family: str, task: Task, test: Split, reference: FeatureTable, opti
     )  # fmt: skip
 
 
+def figures(result: Result) -> dict[str, Any]:
+    """A result as JSON has it, which knows no NaN."""
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(result).items()
+    }
+
+
 COLUMNS: dict[str, tuple[str, str]] = {
     "parameters": ("parameters", "{:,.0f}"),
     "training, s": ("train_seconds", "{:.0f}"),
@@ -280,7 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
     table = markdown(results)
     print(table)
     if options.json:
-        options.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps([figures(r) for r in results], indent=1) + "\n", encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(table + "\n", encoding="utf-8")
     return 0
