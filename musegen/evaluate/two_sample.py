@@ -173,6 +173,11 @@ def _classifiers(seed: int) -> dict[str, Any]:
     }
 
 
+def require_classifiers() -> None:
+    """Raise RequestError if scikit-learn is missing, so that a caller can say so before minutes are spent."""
+    _sklearn("sklearn.metrics")
+
+
 def _sklearn(name: str) -> Any:
     from importlib import import_module
 

@@ -61,7 +61,9 @@ def command(ctx: click.Context, /, generated: Path, reference: Path, **values: A
     """  # fmt: skip
     from musegen.evaluate.compare import compare
     from musegen.evaluate.report import summary, table, to_dict
+    from musegen.evaluate.two_sample import require_classifiers
 
+    require_classifiers()
     page = values["html"]
     _check_page(page, values)
     found = (_files(generated, ()), _files(reference, values["split"]))  # both, before either is measured
