@@ -27,8 +27,8 @@ from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.corpus.manifest import find_source, read_manifest
 from musegen.corpus.shards import Split, load_info, load_split
 from musegen.errors import MusegenError, RequestError
-from musegen.evaluate import originality_index
-from musegen.evaluate.compare import MIN_PIECES, compare
+from musegen.evaluate import compare, originality_index
+from musegen.evaluate.compare import MIN_PIECES
 from musegen.evaluate.features import FeatureTable, measure_files, measure_scores
 from musegen.evaluate.likelihood import Scorer, evaluate
 from musegen.evaluate.originality import longest_passage
@@ -151,7 +151,7 @@ def measured(family: str, task: Task, test: Split, reference: FeatureTable, opti
         nats = evaluate(trained.scorer, test, CONTEXT)["all"].nats_per_note
     style = find_source(options.reference).style
     scores, seconds = songs(trained.composer, style, options.count, options.bars, task.seed)
-    c = compare(measure_scores(scores, bars=options.bars), reference, seed=0)
+    c = compare.evaluate(measure_scores(scores, bars=options.bars), reference, seed=0)
     index = originality_index.load(options.index)
     copies = [longest_passage(index, score).notes for score in scores.values()]
     overlaps = [f.overlap for f in c.features if not math.isnan(f.overlap.value)]

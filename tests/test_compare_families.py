@@ -70,7 +70,7 @@ def table(script: ModuleType, corpus: Path) -> str:
     """What a first call of all families writes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("musegen.evaluate.two_sample.TREES", 4)
-        patch.setattr(script, "compare", partial(script.compare, splits=2))
+        patch.setattr(script.compare, "evaluate", partial(script.compare.evaluate, splits=2))
         assert script.main(words(corpus, "--json", str(corpus / "f.json"), "--markdown", str(corpus / "f.md"))) == 0
     return (corpus / "f.md").read_text(encoding="utf-8")
 

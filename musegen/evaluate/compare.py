@@ -116,7 +116,7 @@ def validate(generated: FeatureTable, reference: FeatureTable) -> None:
         raise RequestError(f"excerpts of {generated.bars} and of {reference.bars} bars; cut both alike")
 
 
-def compare(generated: FeatureTable, reference: FeatureTable, *, seed: int = 0, splits: int = SPLITS) -> Comparison:
+def evaluate(generated: FeatureTable, reference: FeatureTable, *, seed: int = 0, splits: int = SPLITS) -> Comparison:
     """Hold `generated` against `reference`, and halves of `reference` against each other, `splits` times over.
 
     The same tables and seed give the same figures, in whatever order the pieces are.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from musegen.evaluate.compare import Comparison, compare
+from musegen.evaluate.compare import Comparison, evaluate
 from musegen.evaluate.features import FeatureTable, measure_scores
 from musegen.score.model import Score
 from tests.tiny_corpus import tune
@@ -25,10 +25,10 @@ def table(first: int, n: int, voices: int = 1) -> FeatureTable:
 @cache
 def alike() -> Comparison:
     """Two sets of one source."""
-    return compare(table(0, 40), table(100, 60), splits=SPLITS)
+    return evaluate(table(0, 40), table(100, 60), splits=SPLITS)
 
 
 @cache
 def apart() -> Comparison:
     """Single lines against pieces of two voices."""
-    return compare(table(0, 24), table(100, 44, 2), splits=SPLITS)
+    return evaluate(table(0, 24), table(100, 44, 2), splits=SPLITS)

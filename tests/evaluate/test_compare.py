@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from musegen.errors import RequestError
-from musegen.evaluate.compare import FRECHET_SCALARS, Comparison, _halves, compare, real_against_real, standardised
+from musegen.evaluate.compare import FRECHET_SCALARS, Comparison, _halves, evaluate, real_against_real, standardised
 from musegen.evaluate.features import SCALARS, FeatureTable
 from musegen.evaluate.report import to_dict
 from tests.evaluate.sets import SPLITS, alike, apart, table
@@ -44,14 +44,14 @@ def test_sets_of_two_kinds_stand_far_from_it() -> None:
 
 def test_a_set_against_itself_cannot_be_told_apart() -> None:
     real = table(100, 44, 2)
-    c = compare(real, real, splits=SPLITS)
+    c = evaluate(real, real, splits=SPLITS)
     assert c.auc.value == pytest.approx(0.5, abs=0.02)
     assert c.frechet.value < 2 * c.frechet.real
     assert feature(c, "mean_interval")[0] > 0.95
 
 
 def test_the_order_of_the_pieces_does_not_matter_and_figures_come_again() -> None:
-    again = compare(shuffled(table(0, 24), 1), shuffled(table(100, 44, 2), 2), splits=SPLITS)
+    again = evaluate(shuffled(table(0, 24), 1), shuffled(table(100, 44, 2), 2), splits=SPLITS)
     assert to_dict(again) == to_dict(apart())
 
 
@@ -105,10 +105,10 @@ def test_standardised_values_are_of_the_reference_and_bounded() -> None:
 def test_sets_that_cannot_be_compared_are_refused() -> None:
     few, real = table(0, 24).take(np.arange(19)), table(100, 44, 2)
     with pytest.raises(RequestError, match=r"set in question has 19 pieces .* needs 20 at least"):
-        compare(few, real)
+        evaluate(few, real)
     with pytest.raises(RequestError, match="reference has 19 pieces"):
-        compare(real, few)
+        evaluate(real, few)
     with pytest.raises(RequestError, match="excerpts of 4 and of 8 bars"):
-        compare(replace(real, bars=4), real)
+        evaluate(replace(real, bars=4), real)
     with pytest.raises(RequestError, match="twice"):
-        compare(real.take(np.arange(44) // 2), real)
+        evaluate(real.take(np.arange(44) // 2), real)

@@ -59,7 +59,7 @@ def command(ctx: click.Context, /, generated: Path, reference: Path, **values: A
     musegen evaluate compare songs/ corpus/folk --split test
     musegen evaluate compare songs/ real/ --bars 8 --html report.html
     """  # fmt: skip
-    from musegen.evaluate.compare import compare
+    from musegen.evaluate.compare import evaluate
     from musegen.evaluate.report import summary, table, to_dict
     from musegen.evaluate.two_sample import require_classifiers
 
@@ -68,7 +68,7 @@ def command(ctx: click.Context, /, generated: Path, reference: Path, **values: A
     _check_page(page, values)
     found = (_files(generated, ()), _files(reference, values["split"]))  # both, before either is measured
     first, second = (_measured(*pair, values) for pair in zip((generated, reference), found, strict=True))
-    comparison = compare(first, second, seed=values["seed"])
+    comparison = evaluate(first, second, seed=values["seed"])
     if page is not None:
         _write_page(comparison, page, generated, reference, values)
     if ctx.obj["json"]:
