@@ -40,7 +40,7 @@ from musegen.tokens import Remi
 from musegen.train.config import TrainConfig, parse_seconds
 from musegen.train.held_out import markov
 from musegen.train.objective import scorer
-from musegen.train.trainer import STATE_FILE, averaged, load_state, start, train
+from musegen.train.trainer import STATE_FILE, finished, load_state, start, train
 
 CONTEXT = 512
 RESULT = "result.json"
@@ -102,12 +102,10 @@ def network(name: str, **shape: Any) -> Callable[[Task], Trained]:
             run = start(config, options)
         learned, valid = (load_split(task.shards, s, tokenizer.vocabulary.fingerprint) for s in ("train", "valid"))
         train(run, learned, valid, task.run, report=lambda line: print(line, file=sys.stderr, flush=True))
-        with averaged(run) as model:
-            weights = {key: value.clone() for key, value in model.state_dict().items()}
-        run.model.load_state_dict(weights)
+        model = finished(run)
         styles = sorted({source["style"] for source in load_info(task.shards)["sources"].values()})
-        composer = AutoregressiveComposer(name, run.model.eval(), {"styles": styles}, "")
-        return Trained(run.model.n_parameters, run.seconds, composer, scorer(run.model))
+        composer = AutoregressiveComposer(name, model, {"styles": styles}, "")
+        return Trained(model.n_parameters, run.seconds, composer, scorer(model))
 
     return build
 

@@ -126,6 +126,22 @@ def say(text: str) -> None:
         click.echo(plain(text), err=True)
 
 
+def tell_skipped(skipped: Mapping[str, str], found: int, done: str) -> None:
+    """Name what was skipped, with the reason, and count it beside the `found` pieces that were `done` ("measured").
+
+    Raises:
+        RequestError: if nothing is left.
+    """
+    if not found and len(skipped) == 1:
+        raise RequestError(": ".join(next(iter(skipped.items()))))
+    for file, reason in skipped.items():
+        say(f"skipped {file}: {reason}")
+    if not found:
+        raise RequestError(f"none of {len(skipped)} files could be {done}; each is named with the reason above")
+    if skipped:
+        say(f"{plural(found, 'piece')} {done}, {plural(len(skipped), 'file')} skipped")
+
+
 def plain(text: str) -> str:
     """The text without control characters, which a file could send to the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

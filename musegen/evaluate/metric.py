@@ -49,6 +49,16 @@ def measure(metrics: Mapping[str, Metric], score: Score) -> dict[str, float]:
     return {name: float(metric.function(score)) for name, metric in metrics.items()}
 
 
+def evaluator(metrics: Mapping[str, Metric], validate: Callable[[Score], None]) -> Callable[[Score], dict[str, float]]:
+    """The `evaluate` of a family: a Score that passes `validate` to the value of each of its metrics, by name."""
+
+    def evaluate(score: Score) -> dict[str, float]:
+        validate(score)
+        return measure(metrics, score)
+
+    return evaluate
+
+
 def require_notes(score: Score) -> None:
     """Raise RequestError for a piece without notes."""
     if not score.n_notes:

@@ -17,8 +17,8 @@ from musegen.evaluate.metric import (
     Histogram,
     Metric,
     entropy,
+    evaluator,
     mean,
-    measure,
     normalised,
     ratio,
     require_pitched_notes,
@@ -229,12 +229,5 @@ HISTOGRAMS: dict[str, Histogram] = {
 }
 """Histograms of this family by name."""
 
-
-def evaluate(score: Score) -> dict[str, float]:
-    """All metrics of this family.
-
-    Raises:
-        RequestError: as `validate`.
-    """
-    validate(score)
-    return measure(METRICS, score)
+evaluate = evaluator(METRICS, validate)
+"""All metrics of this family; raises as `validate`."""

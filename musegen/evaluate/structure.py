@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from musegen.evaluate.metric import Array, Metric, measure, ratio, require_notes, share, table
+from musegen.evaluate.metric import Array, Metric, evaluator, ratio, require_notes, share, table
 from musegen.evaluate.notes import bar_steps, on_grid
 from musegen.score.model import NOTE_DTYPE, Score
 
@@ -196,12 +196,5 @@ METRICS = table(
 )  # fmt: skip
 """Metrics of this family by name."""
 
-
-def evaluate(score: Score) -> dict[str, float]:
-    """All metrics of this family.
-
-    Raises:
-        RequestError: as `validate`.
-    """
-    validate(score)
-    return measure(METRICS, score)
+evaluate = evaluator(METRICS, validate)
+"""All metrics of this family; raises as `validate`."""

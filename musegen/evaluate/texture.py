@@ -14,7 +14,7 @@ import numpy as np
 from musegen.evaluate.metric import (
     Array,
     Metric,
-    measure,
+    evaluator,
     ratio,
     require_pitched_notes,
     share,
@@ -196,12 +196,5 @@ METRICS = table(
 )  # fmt: skip
 """Metrics of this family by name."""
 
-
-def evaluate(score: Score) -> dict[str, float]:
-    """All metrics of this family.
-
-    Raises:
-        RequestError: as `validate`.
-    """
-    validate(score)
-    return measure(METRICS, score)
+evaluate = evaluator(METRICS, validate)
+"""All metrics of this family; raises as `validate`."""

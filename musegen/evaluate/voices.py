@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 
 from musegen.errors import RequestError
-from musegen.evaluate.metric import Array, Metric, measure, ratio, require_pitched_notes, share, table
+from musegen.evaluate.metric import Array, Metric, evaluator, ratio, require_pitched_notes, share, table
 from musegen.score.model import Score
 
 STEPS = 24
@@ -155,12 +155,5 @@ METRICS = table(
 )  # fmt: skip
 """Metrics of this family by name."""
 
-
-def evaluate(score: Score) -> dict[str, float]:
-    """All metrics of this family.
-
-    Raises:
-        RequestError: as `validate`.
-    """
-    validate(score)
-    return measure(METRICS, score)
+evaluate = evaluator(METRICS, validate)
+"""All metrics of this family; raises as `validate`."""

@@ -25,7 +25,7 @@ from musegen.models import Model
 from musegen.score.model import Score
 from musegen.tokens import Remi
 from musegen.train.objective import scorer
-from musegen.train.trainer import STATE_FILE, averaged, load_state
+from musegen.train.trainer import STATE_FILE, finished, load_state
 
 DISCOUNTS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Discounts tried on valid: large ones, since twelve transpositions count what has no pitch twelve times."""
@@ -86,11 +86,7 @@ def _encoded(source: str, level: bool, score: Score) -> Piece:
 def network(name: str) -> Model:
     """A shipped model by name, that of a .safetensors file, or the averaged weights of a training run's folder."""
     if (Path(name) / STATE_FILE).exists():
-        run = load_state(Path(name))
-        with averaged(run) as model:
-            weights = {key: value.clone() for key, value in model.state_dict().items()}
-        run.model.load_state_dict(weights)
-        return run.model.eval()
+        return finished(load_state(Path(name)))
     return checkpoint.load(name)[0]
 
 

@@ -104,6 +104,12 @@ def averaged(run: Run) -> Iterator[Model]:
         run.model.load_state_dict(own, strict=False)
 
 
+def finished(run: Run) -> Model:
+    """The run's model with its averaged weights for good, ready to use."""
+    run.model.load_state_dict(run.average, strict=False)
+    return run.model.eval()
+
+
 def measure(run: Run, valid: Split) -> dict[str, Likelihood]:
     """Held-out likelihood of the averaged weights, by source and for all."""
     with averaged(run) as model:

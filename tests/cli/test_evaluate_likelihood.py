@@ -34,7 +34,7 @@ def test_a_table_of_each_unit_with_a_column_a_folder(run: Run, folk: str) -> Non
     Path("songs/c.mid").write_bytes(b"no music")
     code, out, err = run("evaluate", "likelihood", folk, "songs", *SMALL)
     assert code == 0
-    assert err == "skipped songs/c.mid: not a MIDI file (it has no MThd header)\n1 file skipped, 3 pieces measured\n"
+    assert err == "skipped songs/c.mid: not a MIDI file (it has no MThd header)\n3 pieces measured, 1 file skipped\n"
     nats, bits = out.split("\nbits per second of music\n\n")
     assert nats.startswith(
         "nats per note\n\n| | folk | songs | all |\n|---|---:|---:|---:|\n| tiny-random (transformer"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from musegen.cli.files import plural, say
+from musegen.cli.files import tell_skipped
 
 
 @click.command("likelihood")
@@ -70,10 +70,7 @@ def command(
 
     torch.set_num_threads(threads)
     held_out = gather(paths, split, level=level, workers=workers or os.cpu_count() or 1)
-    for file, reason in held_out.skipped.items():
-        say(f"skipped {file}: {reason}")
-    if held_out.skipped:
-        say(f"{plural(len(held_out.skipped), 'file')} skipped, {plural(len(held_out.pieces), 'piece')} measured")
+    tell_skipped(held_out.skipped, len(held_out.pieces), "measured")
     results = measured(held_out.pieces, models, markov_of=shards, order=order, context=context)
     if ctx.obj["json"]:
         figures = {

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from musegen.cli.files import plain, plural, say
-from musegen.errors import RequestError
+from musegen.cli.files import plain, tell_skipped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,16 +48,8 @@ def command(
     """
     from musegen.evaluate.pieces import evaluate_files, music_files, summarise
 
-    files = music_files(paths)
-    pieces, skipped = evaluate_files(files, names or None, workers=workers or os.cpu_count() or 1)
-    if len(files) == len(skipped) == 1:
-        raise RequestError(f"{files[0]}: {skipped[str(files[0])]}")
-    for file, reason in skipped.items():
-        say(f"skipped {file}: {reason}")
-    if not pieces:
-        raise RequestError(f"none of {len(files)} files could be measured; each is named with the reason above")
-    if skipped:
-        say(f"{plural(len(pieces), 'piece')} measured, {plural(len(skipped), 'file')} skipped")
+    pieces, skipped = evaluate_files(music_files(paths), names or None, workers=workers or os.cpu_count() or 1)
+    tell_skipped(skipped, len(pieces), "measured")
     summary = summarise(pieces)
     if ctx.obj["json"]:
         click.echo(json.dumps(_without_nan(pieces, skipped, summary), allow_nan=False))

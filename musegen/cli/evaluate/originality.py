@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from musegen.cli.files import plain, plural, say
-from musegen.errors import RequestError
+from musegen.cli.files import plain, plural, say, tell_skipped
 
 if TYPE_CHECKING:
     from musegen.evaluate.originality import Passage
@@ -43,14 +42,8 @@ def command(ctx: click.Context, /, paths: tuple[str, ...], path: str | None) -> 
     from musegen.evaluate.originality_index import load
 
     index = load(None if path is None else Path(path))
-    files = music_files(paths)
-    passages, skipped = map_files(partial(evaluate, index), files)
-    if len(files) == len(skipped) == 1:
-        raise RequestError(f"{files[0]}: {skipped[str(files[0])]}")
-    for file, reason in skipped.items():
-        say(f"skipped {file}: {reason}")
-    if not passages:
-        raise RequestError(f"none of {len(files)} files could be compared; each is named with the reason above")
+    passages, skipped = map_files(partial(evaluate, index), music_files(paths))
+    tell_skipped(skipped, len(passages), "compared")
     if ctx.obj["json"]:
         record = {"index": _covers(index), "skipped": skipped,
                   "pieces": {file: _record(index, found) for file, found in passages.items()}}  # fmt: skip
@@ -60,8 +53,6 @@ def command(ctx: click.Context, /, paths: tuple[str, ...], path: str | None) -> 
         click.echo(plain(f"{file}: {_in_words(index, found)}"))
     sources = ", ".join(f"{count} {name}" for name, count in _covers(index)["works"].items())
     say(f"compared {plural(len(passages), 'piece')} with {plural(len(index.works), 'work')} ({sources})")
-    if skipped:
-        say(f"{plural(len(skipped), 'file')} skipped")
 
 
 def _covers(index: Index) -> dict[str, Any]:
