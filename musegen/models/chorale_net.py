@@ -51,8 +51,6 @@ class ChoraleConfig:
     voice_dropout: float = 0.4
     context_dropout: float = 0.3
     """Of what the contexts say, as an input of the layer that predicts a voice."""
-    silence: float = 0.0
-    """Chance that a context says nothing throughout a training example."""
 
     def __post_init__(self) -> None:
         """Raise ModelError for an unknown body, or heads that do not divide the width."""
@@ -222,9 +220,6 @@ class ChoraleNet(nn.Module):
         assert isinstance(layer, Voice)
         last = inputs.previous[..., voice].clamp(max=self.config.n_ids - 1)  # (B, T)
         said = inputs.contexts[:, :, place].float()  # (B, T, E, C)
-        if self.training and self.config.silence:
-            heard = torch.rand(said.shape[0], 1, said.shape[2], 1, device=said.device) >= self.config.silence
-            said = torch.where(heard, said, -math.log(self.config.n_classes))
         columns = [h]
         for other in self.config.order[:place]:
             now = inputs.ids[..., other]

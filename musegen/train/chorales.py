@@ -243,8 +243,8 @@ def train(
     net.eval()
 
 
-def measure(nets: Sequence[ChoraleNet], examples: Sequence[Example], keys: Sequence[int] = (0,)) -> list[Cost]:
-    """What the average of the networks, each in these keys, charges for each chorale.
+def measure(nets: Sequence[ChoraleNet], examples: Sequence[Example]) -> list[Cost]:
+    """What the average of the networks charges for each chorale.
 
     Probabilities are averaged note by note, given the same past: an autoregressive model itself.
     """
@@ -253,12 +253,11 @@ def measure(nets: Sequence[ChoraleNet], examples: Sequence[Example], keys: Seque
         group = examples[start : start + _MEASURED_TOGETHER]
         cells, ends = [], []
         with torch.inference_mode():
-            for key in keys:
-                inputs, lengths = collate([e.moved(key) for e in group])
-                for net in nets:
-                    by_cell, by_row = costs(net.eval(), inputs, lengths)
-                    cells.append(-by_cell.double())
-                    ends.append(-by_row.double())
+            inputs, lengths = collate(group)
+            for net in nets:
+                by_cell, by_row = costs(net.eval(), inputs, lengths)
+                cells.append(-by_cell.double())
+                ends.append(-by_row.double())
         by_cell, by_row = _mean(cells), _mean(ends)  # (B, T, V), (B, T)
         for row, e in enumerate(group):
             in_voices = np.empty((e.length, 4))
