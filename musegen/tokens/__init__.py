@@ -1,8 +1,10 @@
 """Tokens: Score <-> ids, the grammar of the ids, and what the model is told beside them."""
 
+from musegen.tokens.controls import DROPPABLE, Controls, controls_of, density_of
 from musegen.tokens.grammar import Grammar, GrammarState
-from musegen.tokens.remi import Controls, Remi, density_of
-from musegen.tokens.state import ATTRIBUTES, Constraints
+from musegen.tokens.grid import Grid, to_grid
+from musegen.tokens.remi import Remi
+from musegen.tokens.state import ATTRIBUTES, PLACES, Constraints
 from musegen.tokens.vocabulary import STEPS_PER_QUARTER, STYLES, VOCABULARY
 
 TOKENIZERS = {"remi": Remi}
@@ -10,6 +12,8 @@ TOKENIZERS = {"remi": Remi}
 
 __all__ = [
     "ATTRIBUTES",
+    "DROPPABLE",
+    "PLACES",
     "STEPS_PER_QUARTER",
     "STYLES",
     "TOKENIZERS",
@@ -18,6 +22,9 @@ __all__ = [
     "Controls",
     "Grammar",
     "GrammarState",
+    "Grid",
     "Remi",
+    "controls_of",
     "density_of",
+    "to_grid",
 ]

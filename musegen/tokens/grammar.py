@@ -2,13 +2,14 @@
 
     piece := BOS head bar+ EOS                       head := Style? Key? Metre Tempo? Bars? Density? Polyphony?
     bar   := Bar Metre? Tempo? Key? (MASK | harmony* part*)       (LOW Pitch HIGH Pitch)? Instrument+
-    harmony := Position? Chord Bass?                 part := Track? note+
+    harmony := Position? Chord Bass?                 part := Track? note+ | Track MASK
     note  := Position? Velocity? Duration? (Pitch | Drum)   |   Velocity? Duration? (Add | DrumAdd)
 
-and after the last bar, where bars were masked, `FILL (Bar harmony* part*)+` writes them. Nothing is said that has
-not changed: a bar begins in track 0; each track keeps its velocity and duration until they are said again; and a
-note stands at the *cursor* unless a Position is said. The cursor is where the shortest note of the track's last
-onset ends, so that a melody or a line of chords needs no Position at all; Add puts a note on that same onset.
+and after the last bar, where bars or tracks of bars were masked, `FILL (Bar part*)+` writes just those. A bar whose
+chords are given is masked track by track. Nothing is said that has not changed: a bar begins in track 0; each track
+keeps its velocity and duration until they are said again; and a note stands at the *cursor* unless a Position is
+said. The cursor is where the shortest note of the track's last onset ends, so that a melody or a line of chords needs
+no Position at all; Add puts a note on that same onset.
 
 `Grammar.allowed` holds only ids after which the piece can still be ended, whatever is chosen later: bars as many as
 asked for, positions inside the metre, every onset after the one before, no note twice or on top of itself, no note
@@ -30,6 +31,7 @@ from musegen.tokens.state import (
     HEAD,
     MASKED,
     MODIFIERS,
+    NOTES,
     BoolRow,
     Constraints,
     Part,
@@ -70,7 +72,8 @@ class GrammarState(State):
         if self.frame != MASKED and self.filled != 0:
             self._allow_frame(mask)
             self._allow_harmony(mask)
-            self._allow_notes(mask, self.parts[self.track])
+            if not self.track_closed:
+                self._allow_notes(mask, self.parts[self.track])
             self._allow_tracks(mask)
         if not (self.modifier or self.track_open) and not (self._note_owed() and mask[_FIRST_OF_NOTES:].any()):
             self._allow_end(mask)
@@ -78,7 +81,7 @@ class GrammarState(State):
 
     def _note_owed(self) -> bool:
         """Whether this is the last bar and nothing sounds in it yet."""
-        if self.left or self.filled >= 0 or self.frame == MASKED or self.note_in_bar:
+        if self.left or self.filled >= 0 or self.note_in_bar or (self.masked and self.masked[-1].bar == self.bar):
             return False
         return all(part.silent_from.max() <= self.bar_start for part in self.parts)
 
@@ -127,7 +130,7 @@ class GrammarState(State):
                     mask[_B[name].start + now] = False
 
     def _allow_harmony(self, mask: BoolRow) -> None:
-        if not self.constraints.chords or self.frame > HARMONY:
+        if not self.constraints.chords or self.frame > HARMONY or self.filled >= 0:
             return
         mask[_B["Bass"].slice] = self.bass_open and self.position < 0
         if max(self.position, 0) > self.chord_position:
@@ -143,7 +146,7 @@ class GrammarState(State):
         if self.cursor >= self.bar_length:
             room = 0
         if room:
-            pitches = part.free(at_cursor)
+            pitches = self._led(part.free(at_cursor), at_cursor)
             room = room if pitches.any() else 0
         if self.onset >= 0 and self.position < 0 and self.onset_pitch < 127:
             room_added = self._room(part, self.onset)
@@ -165,9 +168,16 @@ class GrammarState(State):
         if self.modifier < _AFTER_POSITION:
             self._allow_positions(mask, part)
 
+    def _led(self, pitches: BoolRow, onset: int) -> BoolRow:
+        """Those of the pitches with which this track moves in no parallels, where any is left."""
+        if self.lines is None:
+            return pitches
+        led = pitches & ~self.lines.forbidden(self.track, onset)
+        return led if led.any() else pitches
+
     def _room(self, part: Part, onset: int) -> int:
         """How many steps a note of `part` may last from `onset` on; 0 where none may begin."""
-        room = self.end - onset
+        room = (self.end if self.filled < 0 else part.end) - onset
         if self.sounding is not None and not part.drums and self.constraints.polyphony is not None and room > 0:
             full = np.flatnonzero(self.sounding[onset : onset + DURATIONS[-1]] >= self.constraints.polyphony)
             if len(full):
@@ -189,10 +199,19 @@ class GrammarState(State):
         mask[_B["Position"].start : _B["Position"].start + self.bar_length] |= row
 
     def _allow_tracks(self, mask: BoolRow) -> None:
-        if self.modifier or self.track_open:
+        if self.track_open:
+            mask[_B["MASK"].start] = self._may_mask and not self.modifier
+            return
+        if self.modifier:
             return
         for k in range(self.track + 1, len(self.parts)):
-            mask[_B["Track"].start + k] = self._positions(self.parts[k], 0).any()
+            mask[_B["Track"].start + k] = self.fills(k) and (self._positions(self.parts[k], 0).any() or self._may_mask)
+        if self.frame < NOTES:
+            mask[_B["Track"].start] = self._may_mask
+
+    @property
+    def _may_mask(self) -> bool:
+        return self.constraints.masks and self.filled < 0
 
     def _allow_end(self, mask: BoolRow) -> None:
         """Allow what ends a bar: the next bar, the fill, or the end of the piece."""

@@ -81,9 +81,28 @@ class Grid:
         lengths = [metre_steps(int(metre)) for metre in self.metres]
         return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
+    def slice_bars(self, first: int, last: int) -> Grid:
+        """The bars first to last - 1 (from 0) as a piece: the notes that begin in them, and the chord in force."""
+        inside = (self.notes["bar"] >= first) & (self.notes["bar"] < last)
+        notes = self.notes[inside]
+        notes["bar"] -= first
+        notes["onset"] -= self.starts[first]
+        chords = self.chords[(self.chords[:, 0] >= first) & (self.chords[:, 0] < last)]
+        before = self.chords[self.chords[:, 0] < first][-1:]
+        if len(before) and not (len(chords) and tuple(chords[0, :2]) == (first, 0)):
+            chords = np.concatenate([before, chords])
+            chords[0, :2] = first, 0
+        chords = chords - np.array([first, 0, 0, 0])
+        here = slice(first, last)
+        return Grid(self.programs, self.metres[here], self.tempi[here], self.keys[here], notes, chords)
 
-def to_grid(score: Score, bars: int | None = None) -> Grid:
-    """Round a score, so many bars of it or as many as have notes.
+    def without_chords(self) -> Grid:
+        """The same with no chord said."""
+        return replace(self, chords=self.chords[:0])
+
+
+def to_grid(score: Score, bars: int | None = None, *, silent_tracks: bool = False) -> Grid:
+    """Round a score, so many bars of it or as many as have notes; tracks without notes are left out unless asked for.
 
     Raises:
         RequestError: for a metre outside the vocabulary, or more than 16 tracks with notes.
@@ -93,7 +112,7 @@ def to_grid(score: Score, bars: int | None = None) -> Grid:
     metres = np.array([_metre(score, int(tick), bar) for bar, tick in enumerate(lines[:-1])], np.int64)
     tempi = np.array([_tempo(score, int(tick)) for tick in lines[:-1]], np.int64)
     keys = np.array([_key(score, int(tick)) for tick in lines[:-1]], np.int64)
-    tracks = [track for track in score.tracks if len(track.notes)]
+    tracks = [track for track in score.tracks if len(track.notes) or silent_tracks]
     if len(tracks) > MAX_TRACKS:
         raise RequestError(f"{len(tracks)} tracks have notes; choose at most {MAX_TRACKS} of them")
     frame = Grid((), metres, tempi, keys, np.zeros(0, GRID_NOTE), np.zeros((0, 4), np.int64))
@@ -193,7 +212,7 @@ def _track_notes(track: Track, index: int, place: _Placer) -> npt.NDArray[np.voi
     room = np.minimum(room, DURATIONS[-1])
     notes["duration"] = np.where(_STEPS[_NEAREST[steps]] <= room, _NEAREST[steps], _AT_MOST[room])
     notes = notes[np.lexsort((notes["pitch"], notes["onset"]))]
-    if track.is_drum:
+    if track.is_drum and len(notes):
         notes["duration"] = _until_next_onset(notes["onset"], int(place.starts[-1]))
     return notes
 

@@ -8,14 +8,15 @@ generated one token at a time. `remi.trace` computes the same for a whole piece 
 from __future__ import annotations
 
 import copy
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
+from musegen.tokens.lines import Lines
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
     DURATIONS,
@@ -36,6 +37,7 @@ DEFAULT_VELOCITY = 80 // VELOCITY_CLASS
 NO_TRACK = MAX_TRACKS
 NO_PROGRAM = DRUM_PROGRAM + 1
 NO_PITCH = 128
+NO_CHORD_SAID = VOCABULARY.blocks["Chord"].size
 
 ATTRIBUTES: tuple[tuple[str, int], ...] = (
     ("position", MAX_BAR_STEPS + 1),
@@ -45,10 +47,18 @@ ATTRIBUTES: tuple[tuple[str, int], ...] = (
     ("track", MAX_TRACKS + 1),
     ("program", DRUM_PROGRAM + 2),
     ("last pitch of the track", NO_PITCH + 1),
+    ("chord", NO_CHORD_SAID + 1),
 )
-"""What a token's embedding is told beside its id, (name, how many values): where the cursor stands after the token
-and what the current track has as its own. All of it follows from the ids so far; saying it spares the model from
-counting durations."""
+"""What a token's embedding is told beside its id, (name, how many values): where the cursor stands after the token,
+what the current track has as its own, and the chord in force at the cursor. All of it follows from the ids so far;
+saying it spares the model from counting durations."""
+
+PLACES = ("bar", "onset")
+"""Two columns behind those of ATTRIBUTES, which say when a token's event begins, for positions in musical time: the
+bar's number in the piece (0 in the head), and within the bar, in steps, the onset of a note, else the cursor."""
+
+IN_HEAD = (0, 0, DEFAULT_DURATION, DEFAULT_VELOCITY, NO_TRACK, NO_PROGRAM, NO_PITCH, NO_CHORD_SAID, 0, 0)
+"""The attributes and places of every token before the first Bar."""
 
 HEAD = ("Style", "Key", "Metre", "Tempo", "Bars", "Density", "Polyphony", "LOW", "Instrument")
 FRAME = ("Metre", "Tempo", "Key")
@@ -74,7 +84,8 @@ class Constraints:
         polyphony: how many pitched notes may sound at once at most.
         changes: whether metre, tempo and key may change within the piece.
         chords: whether Chord tokens may be written.
-        masks: whether a bar may be masked and filled at the end.
+        parallels: whether two voices may move in parallel fifths or octaves. Not to is kept wherever a pitch is left.
+        masks: whether bars, or tracks of a bar, may be masked and filled at the end.
     """
 
     bars: int | None = None
@@ -82,6 +93,7 @@ class Constraints:
     polyphony: int | None = None
     changes: bool = False
     chords: bool = False
+    parallels: bool = True
     masks: bool = False
 
     def __deepcopy__(self, memo: dict[int, object]) -> Constraints:
@@ -100,6 +112,7 @@ class Part:
     velocity: int = DEFAULT_VELOCITY
     cursor: int = 0
     last_pitch: int = NO_PITCH
+    end: int = 0  # in a fill: no note of the span may sound past this step
     silent_from: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(128, np.int32))
 
     def free(self, onset: int) -> BoolRow:
@@ -113,12 +126,18 @@ class Part:
 
 @dataclass(frozen=True)
 class _Masked:
-    """A masked bar and, for each track, when its pitches fall silent that began before it."""
+    """A bar with masked tracks, and for each track whose span begins here, when its pitches fall silent."""
 
     bar: int
     start: int
     metre: int
-    silent_from: list[npt.NDArray[np.int32]]
+    tracks: set[int] = field(default_factory=set)
+    silent_from: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        """The bar line after it, in steps of the piece."""
+        return self.start + metre_steps(self.metre)
 
 
 class State:
@@ -140,15 +159,19 @@ class State:
         self.frame = 0  # how much of a bar's frame is behind: an index into FRAME plus 1, HARMONY, NOTES or MASKED
         self.chord_position = -1
         self.bass_open = False
+        self.chords: list[tuple[int, int]] = []  # (step, Chord value) said so far, in order
         self.track = 0
+        self.track_closed = False  # the track is masked in this bar, or is none to fill
         self.track_open = False  # Track was said, its note is owed
         self.modifier = 0  # the last of MODIFIERS said for the note to come, counted from 1
         self.position = -1  # the Position said, in the bar
         self.onset = -1  # the current onset in steps of the piece, -1 none yet in this bar and track
         self.onset_pitch = -1
         self.note_in_bar = False
+        self.at_note = False  # the last token was a note
         self.end = 0  # no note may sound past this step
         self.sounding: npt.NDArray[np.int16] | None = None  # pitched notes at each step, where polyphony is limited
+        self.lines = None if constraints.parallels else Lines()
         self.masked: list[_Masked] = []
         self.filled = -1  # how many of them are begun; -1 before FILL
 
@@ -165,18 +188,23 @@ class State:
 
     @property
     def attributes(self) -> tuple[int, ...]:
-        """The values of ATTRIBUTES after the last token."""
+        """The values of ATTRIBUTES, then of PLACES, after the last token."""
         if self.bar < 0:
-            return (0, 0, DEFAULT_DURATION, DEFAULT_VELOCITY, NO_TRACK, NO_PROGRAM, NO_PITCH)
+            return IN_HEAD
         part = self.parts[self.track]
         cursor = min(self.cursor, self.bar_length)
         left = self.bar_length - cursor
-        return (cursor, left, part.duration, part.velocity, self.track, part.program, part.last_pitch)
+        onset = self.onset - self.bar_start if self.at_note else cursor
+        known = bisect_right(self.chords, (self.bar_start + cursor, NO_CHORD_SAID))
+        chord = self.chords[known - 1][1] if known else NO_CHORD_SAID
+        own = (part.duration, part.velocity, self.track, part.program, part.last_pitch)
+        return (cursor, left, *own, chord, self.bar, onset)
 
     def advance(self, token: int) -> None:
         """Take one token. Ids that `allowed` denies are taken as they come (a prompt may hold them)."""
         kind = _KINDS[token]
         value = _VALUES[token]
+        self.at_note = kind in ("Pitch", "Add", "Drum", "DrumAdd") and self.bar >= 0
         if kind in ("Pitch", "Add", "Drum", "DrumAdd"):
             self._note(value, added=kind in ("Add", "DrumAdd"))
         elif kind in MODIFIERS:
@@ -191,20 +219,23 @@ class State:
         elif kind in HEAD or kind == "HIGH":
             self._head_control(kind, value)
         elif kind in ("Chord", "Bass"):
-            self.bass_open = kind == "Chord"
-            self.frame = HARMONY
-            self.chord_position = max(self.position, self.chord_position, 0)
-            self.position, self.modifier = -1, 0
+            self._harmony(kind, value)
         elif kind == "MASK":
-            self.frame = MASKED
-            ends = [part.silent_from.copy() for part in self.parts]
-            self.masked.append(_Masked(self.bar, self.bar_start, self.metre, ends))
+            self._mask()
         elif kind == "FILL":
             self.filled = 0
         elif kind == "EOS":
             self.done = True
         elif kind == "BOS":
             self.head = -1
+
+    def _harmony(self, kind: str, value: int) -> None:
+        self.bass_open = kind == "Chord"
+        self.frame = HARMONY
+        self.chord_position = max(self.position, self.chord_position, 0)
+        if kind == "Chord":
+            self.chords.append((self.bar_start + self.chord_position, value))
+        self.position, self.modifier = -1, 0
 
     def _head_control(self, kind: str, value: int) -> None:
         if kind == "HIGH":
@@ -258,24 +289,49 @@ class State:
         self.chord_position = self.position = self.onset = self.onset_pitch = -1
         self.bass_open = self.track_open = self.note_in_bar = False
         self.track = self.modifier = 0
+        self.track_closed = not self.fills(0)
+
+    def _mask(self) -> None:
+        """Mask the track that was just said in this bar; the whole bar, where none was."""
+        if self.track_open:
+            tracks = {self.track}
+            self.track_open, self.track_closed = False, True
+        else:
+            tracks = set(range(len(self.parts)))
+            self.frame = MASKED
+        before = next((m for m in self.masked[-2:] if m.bar == self.bar - 1), None)
+        if not (self.masked and self.masked[-1].bar == self.bar):
+            self.masked.append(_Masked(self.bar, self.bar_start, self.metre))
+        here = self.masked[-1]
+        for track in tracks:
+            here.tracks.add(track)
+            if before is None or track not in before.tracks:
+                here.silent_from[track] = self.parts[track].silent_from.copy()
 
     def _fill_bar(self) -> None:
-        """Go back to the next masked bar; at the first of a span take up what sounded when the span began."""
-        span = self.masked[self.filled :]
-        bar = span[0]
-        if self.filled == 0 or self.masked[self.filled - 1].bar != bar.bar - 1:
-            for part, silent_from in zip(self.parts, bar.silent_from, strict=True):
-                part.silent_from, part.cursor = silent_from, 0
-            last = next(m for m, after in zip_longest(span, span[1:]) if after is None or after.bar != m.bar + 1)
-            self.end = last.start + metre_steps(last.metre)
-        self.left += self.bar - bar.bar
-        self.bar, self.bar_start, self.metre = bar.bar, bar.start, bar.metre
-        self.bar_length = metre_steps(bar.metre)
+        """Go back to the next masked bar; where a track's span begins take up what sounded then."""
+        here = self.masked[self.filled]
+        for track in set(range(len(self.parts))) - here.tracks:
+            self.parts[track].cursor = 0
+        for track, silent_from in here.silent_from.items():
+            part = self.parts[track]
+            part.silent_from, part.cursor, part.end = silent_from, 0, here.end
+            for bar, later in enumerate(self.masked[self.filled :], here.bar):
+                if later.bar != bar or track not in later.tracks:
+                    break
+                part.end = later.end
+        self.left += self.bar - here.bar
+        self.bar, self.bar_start, self.metre = here.bar, here.start, here.metre
+        self.bar_length = metre_steps(here.metre)
         self.filled += 1
+
+    def fills(self, track: int) -> bool:
+        """Whether this bar of the track may hold notes: always, but in a fill only where it was masked."""
+        return self.filled < 0 or (self.filled > 0 and track in self.masked[self.filled - 1].tracks)
 
     def _open_track(self, value: int) -> None:
         self.frame = NOTES
-        self.track, self.track_open = value, True
+        self.track, self.track_open, self.track_closed = value, True, False
         self.modifier, self.position = 0, -1
         self.onset = self.onset_pitch = -1
 
@@ -302,6 +358,8 @@ class State:
         part.last_pitch = pitch
         if self.sounding is not None and not part.drums:
             self.sounding[onset:end] += 1
+        if self.lines is not None and not part.drums:
+            self.lines.add(self.track, onset, end, pitch)
         self.onset, self.onset_pitch = onset, pitch
         self.modifier, self.position, self.frame = 0, -1, NOTES
         self.track_open, self.note_in_bar = False, True

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from musegen.errors import RequestError
 from musegen.tokens.state import (
-    ATTRIBUTES,
     DEFAULT_DURATION,
     DEFAULT_VELOCITY,
+    IN_HEAD,
+    NO_CHORD_SAID,
     NO_PITCH,
-    NO_PROGRAM,
     NO_TRACK,
     metre_steps,
 )
@@ -46,7 +46,7 @@ class Trace:
         metres: (bars,) the metre in force; starts: (bars + 1,) the bar lines in steps.
         bars: (T,) the bar each token belongs to, -1 in the head.
         tracks: (T,) the track; onsets: (T,) the onset in steps of each note, -1 for other tokens.
-        attributes: (T, A) as `State.attributes` after each token.
+        attributes: (T, A + 2) as `State.attributes` after each token.
     """
 
     programs: tuple[int, ...]
@@ -80,11 +80,13 @@ def trace(ids: npt.NDArray[np.integer]) -> Trace:
     ended_at = np.maximum.accumulate(np.where(_ENDS_POSITION[types], at, -1))
     pending = np.where(position_at > ended_at, values[position_at], -1)
     onsets = np.full(len(ids), -1, np.int64)
-    attributes = np.zeros((len(ids), len(ATTRIBUTES)), np.int16)
-    attributes[:] = (0, 0, DEFAULT_DURATION, DEFAULT_VELOCITY, NO_TRACK, NO_PROGRAM, NO_PITCH)
+    attributes = np.empty((len(ids), len(IN_HEAD)), np.int16)
+    attributes[:] = IN_HEAD
     for k, program in enumerate(frame.programs):
         mine = np.flatnonzero(body & (tracks == k))
-        part = _Part(types[mine], values[mine], bars[mine], frame.starts[bars[mine]], frame.spans[mine])
+        spans = np.where(frame.in_fill[mine], frame.spans[k][bars[mine]], 0)
+        spans[frame.in_fill[mine] & (spans == 0)] = -1  # given already: nothing of it is to come
+        part = _Part(types[mine], values[mine], bars[mine], frame.starts[bars[mine]], spans)
         onsets[mine], cursors, durations, velocities, last_pitches = part.read(
             is_note[mine], pending[mine], pending[mine - 1]
         )
@@ -93,7 +95,24 @@ def trace(ids: npt.NDArray[np.integer]) -> Trace:
         attributes[mine, :5] = np.stack(columns, axis=1)
         attributes[mine, 5] = program
         attributes[mine, 6] = last_pitches
+    lines = frame.starts[bars]
+    attributes[body, 7] = _chords_at(types, values, (lines + attributes[:, 0])[body], lines, pending, body)
+    attributes[body, 8] = bars[body]
+    attributes[body, 9] = np.where(onsets >= 0, onsets - lines, attributes[:, 0])[body]
     return Trace(frame.programs, frame.metres, frame.starts, bars, tracks, onsets, attributes)
+
+
+def _chords_at(
+    types: IntArray, values: IntArray, steps: IntArray, lines: IntArray, pending: IntArray, body: npt.NDArray[np.bool_]
+) -> IntArray:
+    """The chord in force at the step of each token of the body, out of those said so far, which come in order."""
+    said = np.flatnonzero((types == _T["Chord"]) & body)
+    if not len(said):
+        return np.full(len(steps), NO_CHORD_SAID, np.int64)
+    times = lines[said] + np.maximum(pending[said - 1], 0)
+    n_said = np.cumsum((types == _T["Chord"]) & body)[body]
+    known = np.minimum(n_said, np.searchsorted(times, steps, side="right"))
+    return np.where(known > 0, values[said][known - 1], NO_CHORD_SAID)
 
 
 def _is(types: IntArray, *names: str) -> npt.NDArray[np.bool_]:
@@ -113,7 +132,8 @@ class _Frame:
     starts: IntArray
     bars: IntArray  # (T,)
     lengths: IntArray  # (T,) steps of the bar, as known at the token
-    spans: IntArray  # (T,) 0 in the piece, k in the k-th span filled
+    in_fill: npt.NDArray[np.bool_]  # (T,)
+    spans: IntArray  # (tracks, bars) k in the k-th span of the track that is masked, 0 where none is
 
 
 def _read_frame(types: IntArray, values: IntArray) -> _Frame:
@@ -129,14 +149,12 @@ def _read_frame(types: IntArray, values: IntArray) -> _Frame:
         raise RequestError("the tokens are no piece: the head needs a metre and an instrument, and bars must follow")
     n_bars = int((bar_at < fill_at).sum())
     ordinal = np.cumsum(is_bar) - 1
-    masked = ordinal[types == _T["MASK"]]
+    cells = _masked_cells(types, values, ordinal, (len(programs), n_bars))
+    masked = np.flatnonzero(cells.any(axis=0))
     if len(bar_at) - n_bars > len(masked):
         raise RequestError("the tokens fill more bars than they mask")
-    filled = masked[: len(bar_at) - n_bars]
-    span = np.cumsum(np.diff(filled, prepend=-2) != 1) if len(filled) else filled
-    of_bar = np.concatenate([np.arange(n_bars), filled, [-1]])
+    of_bar = np.concatenate([np.arange(n_bars), masked[: len(bar_at) - n_bars], [-1]])
     bars = of_bar[ordinal]
-    spans = np.concatenate([np.zeros(n_bars, np.int64), span, [0]])[ordinal]
     said = np.full(n_bars, -1, np.int64)
     said[0] = values[:first][is_metre[:first]][-1]
     changes = is_metre & (at > first)
@@ -147,7 +165,28 @@ def _read_frame(types: IntArray, values: IntArray) -> _Frame:
     early = np.flatnonzero(changes) - 1  # the Bar token before a new metre still knows the old one
     lengths[early] = steps[bars[early] - 1]
     starts = np.concatenate([[0], np.cumsum(steps)])
-    return _Frame(programs, metres, starts, bars, lengths, spans)
+    return _Frame(programs, metres, starts, bars, lengths, at > fill_at, spans_of(cells))
+
+
+def _masked_cells(types: IntArray, values: IntArray, bars: IntArray, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(tracks, bars) of bool: which the MASK tokens mask."""
+    cells = np.zeros(shape, np.bool_)
+    at = np.flatnonzero(types == _T["MASK"])
+    of_track = types[at - 1] == _T["Track"]
+    cells[:, bars[at[~of_track]]] = True
+    tracks = values[at[of_track] - 1]
+    if (tracks >= shape[0]).any() or (bars[at] >= shape[1]).any():
+        raise RequestError("the tokens mask a track that is not in their head, or a bar of the fill")
+    cells[tracks, bars[at[of_track]]] = True
+    return cells
+
+
+def spans_of(cells: npt.NDArray[np.bool_]) -> IntArray:
+    """(tracks, bars) masked cells as numbers: k in the k-th span of a track, 0 where nothing is masked."""
+    begins = cells.copy()
+    begins[:, 1:] &= ~cells[:, :-1]
+    spans: IntArray = np.where(cells, np.cumsum(begins, axis=1), 0)
+    return spans
 
 
 @dataclass(frozen=True)
@@ -174,7 +213,7 @@ class _Part:
             onsets[notes], shortest = self._onsets(notes, _STEPS[durations[notes]], pending_before[notes])
             last = np.maximum.accumulate(np.where(is_note, np.arange(len(is_note)), -1))
             ends[notes] = onsets[notes] + shortest
-            fresh = (last < 0) | ((self.spans > 0) & (self.spans[last] != self.spans))
+            fresh = (last < 0) | ((self.spans != 0) & (self.spans[last] != self.spans))
             ends = np.where(fresh, 0, ends[last])
         cursors = np.where(pending >= 0, pending, np.maximum(0, ends - self.lines))
         return onsets, cursors, durations, velocities, last_pitches

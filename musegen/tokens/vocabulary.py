@@ -77,6 +77,7 @@ STYLES: tuple[str, ...] = (
         "guitar",
         "orchestra",
         "organ",
+        "drums",
     ),
     *(
         "dance",
