@@ -1,58 +1,55 @@
-"""Build shards from folders of music files: read, clean, keep held-out music out of train, encode.
+"""Build shards from folders of music files: read, clean, encode, keep held-out music out of train.
 
-What is left out is counted and named in shards.json. The work on one piece needs nothing of the others but
-the index of held-out fingerprints, so both passes run in worker processes.
+Each file is prepared by itself, in processes (`prepared`); then pieces are compared with each other (`splits`). What
+is left out is counted and named in shards.json.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from musegen.corpus.clean import CleanConfig, level_velocities, reason_to_drop
-from musegen.corpus.encode import encode, suffixes
-from musegen.corpus.fingerprint import Fingerprint, exact_key, fingerprint, index_of
-from musegen.corpus.manifest import SPLITS, Row, Source, find_source, read_manifest
-from musegen.corpus.shards import Piece, save_shards
-from musegen.errors import MusegenError
-from musegen.score.formats import read
-from musegen.tokens import Remi
+from musegen.corpus.manifest import SPLITS, Row, list_pieces, source_name
+from musegen.corpus.prepared import Job, PrepareConfig, Prepared, WorkFolder, prepare
+from musegen.corpus.shards import INFO_FILE, Piece, save_shards
+from musegen.corpus.sources import SOURCES, Source, source_of
+from musegen.corpus.splits import Decisions, Shares, decide
+from musegen.corpus.workers import Failed, run
+from musegen.errors import RequestError
+from musegen.tokens import STYLES, Remi
 
-A = TypeVar("A")
-B = TypeVar("B")
+WORK = ".work"
+"""The folder in the output that keeps what is prepared until the build is done."""
 
-_CHUNK = 64
-"""Rows sent to a worker process at once."""
+Advance = Callable[[int, int], None]
+"""Called with how many files are prepared, and of how many."""
 
 
 @dataclass(frozen=True)
 class BuildConfig:
     """What goes into the shards."""
 
-    clean: CleanConfig = field(default_factory=CleanConfig)
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
     same_piece: float = 0.1
     """Containment of n-grams from which on two pieces count as one. Measured on bach_m21 against jsb: different
     chorales share under .05, the same one .5 and more; what lies between are mostly settings that share phrases."""
+    style: str | None = None
+    """The style of folders that are no known source, one of STYLES."""
+    restyle: bool = False
+    """Whether it is the style of known sources too, whose pieces then may have any number of tracks."""
+    shares: Shares = field(default_factory=Shares)
+    """How pieces are shared out for which no manifest says a split."""
     workers: int = 2
     """Processes; the shards do not depend on it."""
+    keep_work: bool = False
+    """Whether the work folder stays, so that a larger build need not read these files again."""
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """A row's piece, encoded and fingerprinted, or the reason why there is none."""
-
-    row: Row
-    reason: str | None = None
-    piece: Piece | None = None
-    suffixes: tuple[Piece, ...] = ()
-    grams: Fingerprint = frozenset()
-    key: int = 0
+    def __post_init__(self) -> None:
+        if self.style not in (None, *STYLES):
+            raise RequestError(f"unknown style {self.style!r}; the styles are {', '.join(STYLES)}")
 
 
 @dataclass(frozen=True)
@@ -62,49 +59,12 @@ class Exclusion:
     folder: Path
     splits: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{source_name(self.folder)}:{','.join(self.splits)}"
 
-def prepare(row: Row, config: CleanConfig) -> Prepared:
-    """Read, check, encode and fingerprint one piece."""
-    if "duplicate" in row.tags:
-        return Prepared(row, reason="marked as duplicate in the manifest")
-    source = find_source(Path(row.source))
-    try:
-        score = read(row.file, warn=_ignore)
-    except MusegenError:
-        return Prepared(row, reason="unreadable")
-    if source.mechanical_velocities:
-        score = level_velocities(score)
-    reason = reason_to_drop(score, source, config)
-    if reason is not None:
-        return Prepared(row, reason=reason)
-    try:
-        piece = encode(score, source.style, row.source)
-    except MusegenError as error:
-        return Prepared(row, reason=f"not in the vocabulary: {error}")
-    bar_ends = [*piece.bars[1:].tolist(), len(piece.ids)]
-    if max(end - start for start, end in zip(piece.bars.tolist(), bar_ends, strict=True)) > config.max_bar_tokens:
-        return Prepared(row, reason=f"a bar of more than {config.max_bar_tokens} tokens")
-    tails = suffixes(score, piece, source.style, pickup="pickup" in row.tags) if row.split == "train" else []
-    return Prepared(row, None, piece, tuple(tails), fingerprint(score), exact_key(score))
-
-
-def _ignore(text: str) -> None:
-    """Warnings about sysex and the like matter to a reader's user, not to a corpus."""
-
-
-def read_fingerprint(row: Row) -> Fingerprint:
-    """The fingerprint of one excluded piece."""
-    return fingerprint(read(row.file, warn=_ignore))
-
-
-def near_held_out(
-    prepared: Sequence[Prepared], excluded: Sequence[tuple[str, Fingerprint]], threshold: float
-) -> dict[str, tuple[str, float]]:
-    """For each train piece that is a held-out one again: its name -> (that piece's name, containment)."""
-    kept = [p for p in prepared if p.piece is not None]
-    index = index_of([*excluded, *((p.row.name, p.grams) for p in kept if p.row.split != "train")])
-    found = {p.row.name: index.closest(p.grams) for p in kept if p.row.split == "train"}
-    return {name: match for name, match in found.items() if match[1] >= threshold}
+    def rows(self) -> list[Row]:
+        """The pieces meant."""
+        return [row for row in list_pieces(self.folder) if row.split in self.splits]
 
 
 def build(
@@ -112,104 +72,141 @@ def build(
     output: Path,
     exclude: Sequence[Exclusion] = (),
     config: BuildConfig | None = None,
+    *,
+    force: bool = False,
+    advance: Advance = lambda done, total: None,  # noqa: ARG005  # tells nobody
 ) -> dict[str, Any]:
-    """Build the shards of `folders` in `output` and return what shards.json says.
+    """Build the shards of `folders` in `output` and return what shards.json says; what a killed call left is used.
 
     Raises:
-        FileFormatError: if a manifest cannot be read.
-        RequestError: if a folder is no known source.
+        RequestError: if a folder is none or holds no music, two have one name, or there are shards and not `force`.
+        FileFormatError: if a manifest cannot be read, or the output cannot be written.
     """
     config = config or BuildConfig()
-    sources = {folder.name: find_source(folder) for folder in folders}
-    rows = [row for folder in folders for row in read_manifest(folder)]
-    held_out = [row for e in exclude for row in read_manifest(e.folder) if row.split in e.splits]
-    prepared = _map(partial(prepare, config=config.clean), rows, config.workers)
-    grams = _map(read_fingerprint, held_out, config.workers)
-    excluded = [(row.name, g) for row, g in zip(held_out, grams, strict=True)]
-    leaks = near_held_out(prepared, excluded, config.same_piece)
+    if (output / INFO_FILE).exists() and not force:
+        raise RequestError(f"{output}: holds shards already; choose another folder or say --force")
+    names = [source_name(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        raise RequestError(f"two folders have one name ({', '.join(sorted(names))}); rename one, it names the source")
+    if config.style is not None and not config.restyle and all(name in SOURCES for name in names):
+        raise RequestError(f"--style does nothing for {', '.join(names)}, whose pieces have styles; leave it out")
+    sources = {name: source_of(name, config.style) for name in names}
+    if config.restyle:
+        sources = {name: replace(source, style=config.style, n_tracks=()) for name, source in sources.items()}
+    rows = [row for folder in folders for row in list_pieces(folder)]
+    held_out = {str(e): e.rows() for e in exclude}
+    outside = [row for group in held_out.values() for row in group]
+
+    work = WorkFolder(output / WORK)
+    jobs = [Job(row, sources[row.source], config.prepare) for row in rows]
+    jobs += [Job(row, Source(), config.prepare, compare_only=True) for row in outside]
+    prepared = _prepare_all(jobs, work, config, advance)
+    own, excluded = prepared[: len(rows)], list(zip(outside, prepared[len(rows) :], strict=True))
+    decisions = decide(rows, own, excluded, config.same_piece, config.shares)
 
     splits: dict[str, list[Piece]] = {split: [] for split in SPLITS}
-    names: dict[str, list[str]] = {split: [] for split in SPLITS}
-    titles: dict[str, list[str]] = {split: [] for split in SPLITS}
-    dropped: dict[str, list[str]] = {}
-    seen: set[int] = set()
-    outside = {name for name, _ in excluded}
-    for p in prepared:
-        reason = p.reason or _second_reason(p, leaks, outside, seen)
-        if reason is not None:
-            dropped.setdefault(f"{p.row.source}: {reason}", []).append(p.row.name)
-            continue
-        assert p.piece is not None
-        seen.add(p.key)
-        splits[p.row.split] += [p.piece, *p.suffixes]
-        names[p.row.split].append(p.row.name)
-        titles[p.row.split].append(p.row.title)
-
+    for p, split, reason in zip(own, decisions.splits, decisions.reasons, strict=True):
+        if not reason:
+            assert p.piece is not None
+            splits[split].append(p.piece)
+    unreadable = {row.name for row, p in excluded if p.reason}
     info = {
         "tokenizer": Remi.name,
         "vocabulary": Remi().vocabulary.fingerprint,
-        "attribute_sizes": list(Remi().attribute_sizes),
-        "sources": {name: _source_info(name, source, splits) for name, source in sources.items()},
-        "excluded": {f"{e.folder.name}:{','.join(e.splits)}": _exclusion_report(e, excluded, leaks) for e in exclude},
-        "dropped": {reason: len(dropped[reason]) for reason in sorted(dropped)},
-        "dropped_names": {reason: dropped[reason] for reason in sorted(dropped)},
-        "leaks": {name: [match, round(share, 3)] for name, (match, share) in sorted(leaks.items())},
-        "names": names,
-        "titles": titles,
+        "chords": config.prepare.chords,
+        "sources": {name: _source_info(name, source, rows, own, decisions) for name, source in sources.items()},
+        "excluded": {name: _exclusion_info(group, unreadable, decisions) for name, group in held_out.items()},
+        **_dropped_info(rows, own, decisions),
+        "leaks": {name: [match.name, round(match.share, 3)] for name, match in sorted(decisions.leaks.items())},
+        "names": _kept(rows, decisions, lambda row: row.name),
+        "titles": _kept(rows, decisions, lambda row: row.title),
     }
-    save_shards(output, splits, len(Remi().attribute_sizes), info)
+    save_shards(output, splits, info)
+    if not config.keep_work:
+        work.remove()
     return info
 
 
-def _source_info(name: str, source: Source, splits: Mapping[str, Sequence[Piece]]) -> dict[str, Any]:
+def _prepare_all(jobs: Sequence[Job], work: WorkFolder, config: BuildConfig, advance: Advance) -> list[Prepared]:
+    """The results of all jobs: those that the folder has, and the others, which it then has too."""
+    keys = [job.key for job in jobs]
+    new = [i for i, key in enumerate(keys) if key not in work.results]
+    done = len(jobs) - len(new)
+    advance(done, len(jobs))
+    try:
+        for at, result in run(prepare, [jobs[i] for i in new], config.prepare.limits, config.workers):
+            work.add(keys[new[at]], Prepared(result.reason) if isinstance(result, Failed) else result)
+            done += 1
+            advance(done, len(jobs))
+    finally:
+        work.write()
+    return [work.results[key] for key in keys]
+
+
+def _kept(rows: Sequence[Row], decisions: Decisions, what: Callable[[Row], str]) -> dict[str, list[str]]:
+    """Something of each kept row, by split."""
+    kept: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for row, split, reason in zip(rows, decisions.splits, decisions.reasons, strict=True):
+        if not reason:
+            kept[split].append(what(row))
+    return kept
+
+
+def _source_info(
+    name: str, source: Source, rows: Sequence[Row], prepared: Sequence[Prepared], decisions: Decisions
+) -> dict[str, Any]:
     """What a model card has to say of a source."""
+    counts: dict[str, Counter[str]] = {split: Counter(pieces=0, notes=0, tokens=0) for split in SPLITS}
+    styles: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    licences: Counter[str] = Counter()
+    keys: dict[str, Counter[str]] = {}
+    for row, p, split, reason in zip(rows, prepared, decisions.splits, decisions.reasons, strict=True):
+        if row.source == name and not reason:
+            assert p.piece is not None
+            counts[split] += Counter(pieces=1, notes=p.piece.n_notes, tokens=len(p.piece.ids))
+            styles[split][p.style] += 1
+            licences[row.licence or source.licence] += 1
+            if split == "train":
+                keys.setdefault(p.style, Counter()).update(p.piece.keys[:1])
     return {
-        "style": source.style,
         "licence": source.licence,
         "credit": source.credit,
-        "counts": {split: _counts([p for p in splits[split] if p.source == name]) for split in SPLITS},
+        "licences": dict(sorted(licences.items())),
+        "counts": {
+            split: {**{key: counts[split][key] for key in ("pieces", "notes", "tokens")}, "styles": _by_count(of)}
+            for split, of in styles.items()
+        },
+        "keys": {style: _by_count(of) for style, of in sorted(keys.items())},
     }
 
 
-def _counts(pieces: Sequence[Piece]) -> dict[str, int]:
-    """Whole pieces with their notes and tokens, and how many suffixes there are beside them."""
-    whole = [p for p in pieces if p.first_bar == 0]
+def _by_count(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _dropped_info(rows: Sequence[Row], prepared: Sequence[Prepared], decisions: Decisions) -> dict[str, Any]:
+    """How many were dropped by source and reason, which, and what more was said of some."""
+    names: dict[str, list[str]] = {}
+    details = {}
+    for row, p, reason in zip(rows, prepared, decisions.reasons, strict=True):
+        if reason:
+            names.setdefault(f"{row.source}: {reason}", []).append(row.name)
+        if p.detail:
+            details[row.name] = p.detail
     return {
-        "pieces": len(whole),
-        "notes": sum(p.n_notes for p in whole),
-        "tokens": sum(len(p.ids) for p in whole),
-        "suffixes": len(pieces) - len(whole),
+        "dropped": {reason: len(names[reason]) for reason in sorted(names)},
+        "dropped_names": {reason: names[reason] for reason in sorted(names)},
+        "dropped_details": dict(sorted(details.items())),
     }
 
 
-def _second_reason(p: Prepared, leaks: dict[str, tuple[str, float]], outside: set[str], seen: set[int]) -> str | None:
-    """Reasons that depend on other pieces."""
-    if p.row.name in leaks:
-        name = leaks[p.row.name][0]
-        where = name.split("/")[0] if name in outside else "our own"
-        return f"in train, but the music of a held-out piece ({where})"
-    if p.row.split == "train" and p.key in seen:
-        return "the same notes as an earlier piece"
-    return None
-
-
-def _exclusion_report(
-    exclusion: Exclusion, excluded: Iterable[tuple[str, Fingerprint]], leaks: dict[str, tuple[str, float]]
-) -> dict[str, int]:
-    """How many held-out pieces of the folder there are, how many were met in train, by how many pieces."""
-    own = {name for name, _ in excluded if name.startswith(exclusion.folder.name)}
-    met = Counter(match for match, _ in leaks.values() if match in own)
-    return {"pieces": len(own), "met_in_train": len(met), "train_pieces_dropped": sum(met.values())}
-
-
-def _map(function: Callable[[A], B], items: Sequence[A], workers: int) -> list[B]:
-    """Like map, in `workers` processes where there are more than one; results in order."""
-    if workers <= 1:
-        return [function(item) for item in items]
-    chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return [result for results in pool.map(partial(_run, function), chunks) for result in results]
-
-
-def _run(function: Callable[[A], B], items: Sequence[A]) -> list[B]:
-    return [function(item) for item in items]
+def _exclusion_info(group: Sequence[Row], unreadable: set[str], decisions: Decisions) -> dict[str, int]:
+    """How many pieces an exclusion has, how many cannot be read, how many were met in train, by how many pieces."""
+    own = {row.name for row in group}
+    met = Counter(match.name for match in decisions.leaks.values() if match.name in own)
+    return {
+        "pieces": len(own),
+        "unreadable": len(own & unreadable),
+        "met_in_train": len(met),
+        "train_pieces_dropped": sum(met.values()),
+    }

@@ -1,41 +1,45 @@
-"""The shards: encoded pieces of one split in flat arrays, one .safetensors file a split, and shards.json.
+"""The shards: whole encoded pieces of one split in flat arrays, one .safetensors file a split, and shards.json.
 
-Tokens are stored as written; transposition is done at load. The bytes depend only on the pieces.
+What training makes of a piece (windows, keys, controls left out, chords said) is made when it is drawn. The bytes
+depend only on the pieces.
 
-Arrays of a split with P pieces, N tokens, B bar tokens and A attributes a token:
-    ids (N,) int16                  tokens of all pieces, one after the other
-    attributes (N, A) int16         what the tokenizer derives from them
+Arrays of a split with P pieces, N tokens and C chords:
+    ids (N,) int16                  tokens of all pieces, one after the other, no chords among them
     pieces (P + 1,) int64           piece p is ids[pieces[p]:pieces[p + 1]]
-    bars (B,) int32                 where each Bar token stands within its piece
-    piece_bars (P + 1,) int64       the bars of piece p are bars[piece_bars[p]:piece_bars[p + 1]]
     n_notes (P,) int32              notes in each piece
     sources (P,) int16              index into the source list of shards.json
     seconds (P,) float32            how long each piece plays
-    first_bars (P,) int32           0 for a whole piece; otherwise this is the end of the whole piece before it,
-                                    from that bar on
+    chords (C, 4) int16             bar, position, Chord value, Bass value (-1 none), as tokens.grid.Grid.chords
+    piece_chords (P + 1,) int64     the chords of piece p are chords[piece_chords[p]:piece_chords[p + 1]]
 
 shards.json says what the pieces are; its `names` (files under their sources) and `titles` are lists by split, an
-entry for each whole piece in the order of `pieces`.
+entry for each piece in the order of `pieces`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from musegen.corpus.manifest import SPLITS
 from musegen.errors import FileFormatError, ModelError
+from musegen.score.formats import write_bytes
+from musegen.score.model import KeySignature
+from musegen.score.theory import Key
+from musegen.tokens import VOCABULARY, Remi
+from musegen.tokens.vocabulary import KEYS
 
-SHARDS_VERSION = 2
-"""2: with titles and seconds of the pieces."""
+SHARDS_VERSION = 3
+"""3: whole pieces with their chords."""
 INFO_FILE = "shards.json"
 
 Array = npt.NDArray[Any]
@@ -43,18 +47,29 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One encoded piece: ids (T,), attributes (T, A), bars: indices of its Bar tokens.
-
-    `first_bar` is 0 for a whole piece; otherwise this is the end of one, from that bar on.
-    """
+    """One encoded piece: ids (T,), chords (C, 4) as in the module's docstring, how many notes, how long it plays."""
 
     ids: Array
-    attributes: Array
-    bars: Array
     n_notes: int
     source: str
-    first_bar: int = 0
     seconds: float = 0.0
+    chords: Array = field(default_factory=lambda: np.zeros((0, 4), np.int16))
+
+    @cached_property
+    def attributes(self) -> npt.NDArray[np.int16]:
+        """(T, A) what the tokenizer derives from the ids."""
+        return Remi().attributes(self.ids)
+
+    @property
+    def keys(self) -> list[str]:
+        """The names of the keys that are said, in their order: first that of the head."""
+        said = self.ids[VOCABULARY.types[self.ids] == VOCABULARY.type_index["Key"]]
+        return [Key.from_signature(KeySignature(0, *KEYS[value])).name for value in VOCABULARY.values[said].tolist()]
+
+    @cached_property
+    def bars(self) -> npt.NDArray[np.int64]:
+        """Indices of the Bar tokens."""
+        return Remi().bar_offsets(self.ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,51 +84,43 @@ class Split:
 
     def __getitem__(self, index: int) -> Piece:
         a = self.arrays
-        here = slice(int(a["pieces"][index]), int(a["pieces"][index + 1]))
-        bars = slice(int(a["piece_bars"][index]), int(a["piece_bars"][index + 1]))
         return Piece(
-            ids=a["ids"][here],
-            attributes=a["attributes"][here],
-            bars=a["bars"][bars],
+            ids=a["ids"][int(a["pieces"][index]) : int(a["pieces"][index + 1])],
             n_notes=int(a["n_notes"][index]),
             source=self.source_names[int(a["sources"][index])],
-            first_bar=int(a["first_bars"][index]),
             seconds=float(a["seconds"][index]),
+            chords=a["chords"][int(a["piece_chords"][index]) : int(a["piece_chords"][index + 1])],
         )
-
-    @cached_property
-    def whole(self) -> npt.NDArray[np.int64]:
-        """Indices of the whole pieces."""
-        return np.flatnonzero(self.arrays["first_bars"] == 0)
 
     def __iter__(self) -> Iterator[Piece]:
         return (self[i] for i in range(len(self)))
 
 
-def flatten(pieces: Sequence[Piece], source_names: Sequence[str], n_attributes: int) -> dict[str, Array]:
+def flatten(pieces: Sequence[Piece], source_names: Sequence[str]) -> dict[str, Array]:
     """Lay pieces out one after the other; the inverse of Split's indexing."""
-    empty = [np.zeros((0, n_attributes), np.int16)]
     return {
-        "ids": np.concatenate([p.ids for p in pieces] or [np.zeros(0)]).astype(np.int16),
-        "attributes": np.concatenate([p.attributes for p in pieces] or empty).astype(np.int16),
+        "ids": np.concatenate([np.zeros(0, np.int16), *(p.ids for p in pieces)]).astype(np.int16),
         "pieces": np.cumsum([0, *(len(p.ids) for p in pieces)], dtype=np.int64),
-        "bars": np.concatenate([p.bars for p in pieces] or [np.zeros(0)]).astype(np.int32),
-        "piece_bars": np.cumsum([0, *(len(p.bars) for p in pieces)], dtype=np.int64),
         "n_notes": np.array([p.n_notes for p in pieces], np.int32),
         "sources": np.array([source_names.index(p.source) for p in pieces], np.int16),
-        "first_bars": np.array([p.first_bar for p in pieces], np.int32),
         "seconds": np.array([p.seconds for p in pieces], np.float32),
+        "chords": np.concatenate([np.zeros((0, 4), np.int16), *(p.chords for p in pieces)]).astype(np.int16),
+        "piece_chords": np.cumsum([0, *(len(p.chords) for p in pieces)], dtype=np.int64),
     }
 
 
-def save_shards(folder: Path, splits: Mapping[str, Sequence[Piece]], n_attributes: int, info: dict[str, Any]) -> None:
-    """Write one file a split and shards.json; `info` holds at least `vocabulary` and `sources` (by name)."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_shards(folder: Path, splits: Mapping[str, Sequence[Piece]], info: dict[str, Any]) -> None:
+    """Write one file a split and at last shards.json; `info` holds at least `vocabulary` and `sources` (by name).
+
+    Raises:
+        FileFormatError: if a file cannot be written.
+    """
     names = list(info["sources"])
+    (folder / INFO_FILE).unlink(missing_ok=True)  # an old one must not speak for new splits if this is interrupted
     for split in SPLITS:
-        save_file(flatten(splits[split], names, n_attributes), folder / f"{split}.safetensors")
+        write_bytes(save(flatten(splits[split], names)), folder / f"{split}.safetensors", force=True)
     text = json.dumps({"version": SHARDS_VERSION, **info}, indent=1, ensure_ascii=False)
-    (folder / INFO_FILE).write_text(text + "\n", encoding="utf-8")
+    write_bytes(f"{text}\n".encode(), folder / INFO_FILE)
 
 
 def load_info(folder: Path, vocabulary: str | None = None) -> dict[str, Any]:
@@ -127,9 +134,10 @@ def load_info(folder: Path, vocabulary: str | None = None) -> dict[str, Any]:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileFormatError(f"{path}: cannot be read ({error}); build it with scripts/build_corpus.py") from error
-    if info.get("version") != SHARDS_VERSION:
-        raise ModelError(f"{path}: version {info.get('version')}, wanted {SHARDS_VERSION}; build the corpus again")
+        raise FileFormatError(f"{path}: cannot be read ({error}); build it with musegen corpus build") from error
+    version = info.get("version") if isinstance(info, dict) else None
+    if version != SHARDS_VERSION:
+        raise ModelError(f"{path}: version {version}, wanted {SHARDS_VERSION}; build the corpus again")
     if vocabulary is not None and info["vocabulary"] != vocabulary:
         raise ModelError(f"{path}: vocabulary {info['vocabulary']}, wanted {vocabulary}; build the corpus again")
     return dict(info)
@@ -138,4 +146,8 @@ def load_info(folder: Path, vocabulary: str | None = None) -> dict[str, Any]:
 def load_split(folder: Path, split: str, vocabulary: str | None = None) -> Split:
     """Read one split; raises as `load_info` does."""
     info = load_info(folder, vocabulary)
-    return Split(load_file(folder / f"{split}.safetensors"), tuple(info["sources"]))
+    path = folder / f"{split}.safetensors"
+    try:
+        return Split(load_file(path), tuple(info["sources"]))
+    except (OSError, SafetensorError) as error:
+        raise FileFormatError(f"{path}: cannot be read ({error}); build the corpus again") from None
