@@ -3,77 +3,152 @@
     python scripts/train_pretrained.py shards --preset small --budget 50m --run runs/transformer --name transformer
     python scripts/train_pretrained.py shards --run runs/transformer --name transformer --ship-only
 
-A run that was killed goes on when the same command is given again. Without --name nothing is shipped.
+This is `musegen train` for machines that have torch, NumPy and safetensors only; it takes an accelerator if there is
+one. A run that was killed or stopped goes on when the same command is given again. Without --name nothing is shipped.
+From a machine that lets only small files out, --export writes the averaged weights in parts; --import ships from those
+parts elsewhere:
+
+    python scripts/train_pretrained.py shards --preset ship --budget 8m --run /tmp/run --export parts
+    python scripts/train_pretrained.py shards --run runs/ship --import parts --name ship
+
+Several processes: torchrun --nproc-per-node 2 scripts/train_pretrained.py ... (with --fsdp, weights cut over them).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import shutil
+import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from musegen.corpus.shards import load_info, load_split
-from musegen.errors import MusegenError, RequestError
-from musegen.models import PRESETS, preset
+from musegen.errors import ModelError, MusegenError
+from musegen.evaluate.likelihood import Likelihood
+from musegen.models import PRESETS
 from musegen.tokens import Remi
-from musegen.train.config import TrainConfig, parse_seconds
+from musegen.train.config import parse_seconds
+from musegen.train.curve import CURVE_FILE, LOG_FILE, draw_curve
+from musegen.train.distributed import DEVICES, Place, joined, whole
+from musegen.train.loader import default_workers
+from musegen.train.session import Wishes, assignments, carry_on, machine, new_run
 from musegen.train.ship import ship
-from musegen.train.trainer import STATE_FILE, Run, load_state, start, train
+from musegen.train.state import STATE_FILE, Run, load_state, resumed
+from musegen.train.trainer import Habits
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "musegen" / "pretrained"
+PART_BYTES = 15_000_000
+FACTS_FILE = "facts.json"
 
 
-def assignments(items: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE pairs; values as JSON."""
-    result = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        try:
-            result[name] = json.loads(value)
-        except ValueError as error:
-            raise RequestError(f"cannot read {item!r}; write NAME=VALUE, e.g. n_layer=4") from error
-        if not equals:
-            raise RequestError(f"cannot read {item!r}; write NAME=VALUE, e.g. n_layer=4")
-    return result
+def wishes(options: argparse.Namespace) -> Wishes:
+    """What the options ask of a new run."""
+    seconds = 0.0 if options.steps else parse_seconds(options.budget)
+    changes = assignments(options.model_option), assignments(options.train_option)
+    return Wishes(options.preset, seconds, options.steps, options.seed, *changes)
 
 
-def new_run(options: argparse.Namespace) -> Run:
-    """A run at step 0, as the options ask for it."""
-    tokenizer = Remi()
-    model = preset(
-        options.preset, tokenizer.vocabulary.size, tokenizer.attribute_sizes, **assignments(options.model_option)
-    )
-    budget: Mapping[str, Any] = (
-        {"budget_steps": options.steps} if options.steps else {"budget_seconds": parse_seconds(options.budget)}
-    )
-    config = TrainConfig(**budget, context=model.context, seed=options.seed)
-    return start(model, replace(config, **assignments(options.train_option)))
+def export(run: Run, folder: Path, run_folder: Path, machine_name: str) -> None:
+    """Write the averaged weights in half precision, in parts of at most PART_BYTES, with the run's facts and log."""
+    weights = {name: whole(t).half().cpu().contiguous() for name, t in run.average.items()}
+    if not run.place.is_first:
+        return
+    parts: list[dict[str, torch.Tensor]] = [{}]
+    for name, tensor in weights.items():
+        if sum(t.nbytes for t in parts[-1].values()) + tensor.nbytes > PART_BYTES and parts[-1]:
+            parts.append({})
+        parts[-1][name] = tensor
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(parts):
+        path = folder / f"part-{number}.safetensors"
+        save_file(part, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+    facts = {**run.facts, "parts": len(parts), "machine": machine_name}
+    (folder / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    shutil.copy(run_folder / LOG_FILE, folder / LOG_FILE)
+
+
+def imported(folder: Path, place: Place) -> tuple[Run, str]:
+    """The run that `export` wrote, to be shipped, not trained on; and the machine that trained it."""
+    try:
+        facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        run = resumed(facts, place)
+        parts = [load_file(folder / f"part-{number}.safetensors") for number in range(facts["parts"])]
+        weights = {name: tensor for part in parts for name, tensor in part.items()}
+        for name, tensor in run.average.items():
+            tensor.copy_(weights[name])
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{folder}: not what --export writes ({error}); copy the whole folder") from error
+    return run, facts["machine"]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("shards", type=Path, help="folder that scripts/build_corpus.py wrote")
+    parser.add_argument("shards", type=Path, help="folder that musegen corpus build wrote")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it holds a state")
     parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
     parser.add_argument("--budget", default="50m", help="wall time: 90s, 50m, 1.5h (default 50m)")
     parser.add_argument("--steps", type=int, default=0, help="optimizer steps, instead of --budget")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
+    parser.add_argument("--device", default="auto", choices=DEVICES, help="(default auto)")
+    parser.add_argument("--fsdp", action="store_true", help="cut the weights over torchrun's processes")
+    parser.add_argument("--threads", type=int, default=1, help="threads on the CPU (default 1)")
+    parser.add_argument("--workers", type=int, help="processes that draw batches (default 0, or all but two CPUs)")
     parser.add_argument("--save-every", default="3m", help="time between checkpoints (default 3m)")
+    parser.add_argument("--measure-every", help="time between measures on valid (default: with each checkpoint)")
+    parser.add_argument("--valid-pieces", type=int, default=16, help="of each source, before the end (default 16)")
     parser.add_argument("--model-option", action="append", default=[], metavar="NAME=VALUE", help="of ModelConfig")
     parser.add_argument("--train-option", action="append", default=[], metavar="NAME=VALUE", help="of TrainConfig")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write weights in small parts at each checkpoint")
+    parser.add_argument("--import", type=Path, metavar="FOLDER", dest="parts", help="ship what --export wrote")
     parser.add_argument("--name", help="ship the result under this name")
     parser.add_argument("--to", type=Path, default=PRETRAINED, help="where to (default musegen/pretrained)")
     parser.add_argument("--ship-only", action="store_true", help="ship the run's last state without training on")
     return parser.parse_args(arguments)
+
+
+def trained(options: argparse.Namespace, run: Run) -> int:
+    """Train to the end, or until a signal; the exit status."""
+    vocabulary = Remi().vocabulary.fingerprint
+    learned, valid = (load_split(options.shards, split, vocabulary) for split in ("train", "valid"))
+    habits = Habits(
+        save_seconds=parse_seconds(options.save_every),
+        measure_seconds=parse_seconds(options.measure_every) if options.measure_every else None,
+        valid_pieces=options.valid_pieces,
+        workers=default_workers(run.place) if options.workers is None else options.workers,
+    )
+
+    def after_save(run: Run) -> None:
+        if options.export is not None:
+            export(run, options.export, options.run, machine(run.place))
+
+    say = partial(print, flush=True)
+    held_out, stopped = carry_on(run, learned, valid, options.run, habits, report=say, after_save=after_save)
+    if run.place.is_first:
+        report_end(options, run, held_out)
+    if stopped:
+        name = signal.Signals(stopped).name
+        print(f"stopped by {name} at step {run.step}; the same command goes on from there", file=sys.stderr)
+        return 128 + stopped
+    return 0
+
+
+def report_end(options: argparse.Namespace, run: Run, held_out: Mapping[str, Likelihood]) -> None:
+    """Say where the run ended, and the final likelihoods."""
+    rate = run.tokens / max(run.seconds, 1e-9)
+    print(f"step {run.step}, {run.seconds:.0f} s, {run.tokens:,} tokens learned from, {rate:,.0f} a second")
+    if held_out:
+        cells = "  ".join(f"{name} {m.nats_per_note:.4f}" for name, m in held_out.items())
+        print(f"valid nats/note by source: {cells}", flush=True)
+    if not (options.run / CURVE_FILE).exists():
+        print("no curve.png: it needs Pillow (pip install pillow); log.csv has the figures")
 
 
 def main() -> int:
@@ -83,22 +158,24 @@ def main() -> int:
     try:
         vocabulary = Remi().vocabulary.fingerprint
         info = load_info(options.shards, vocabulary)
-        run = load_state(options.run) if (options.run / STATE_FILE).exists() else new_run(options)
-        print(f"{run.model.n_parameters:,} parameters, from step {run.step}, {run.config}", flush=True)
-        valid = load_split(options.shards, "valid", vocabulary)
-        if not options.ship_only:
-            train(
-                run,
-                load_split(options.shards, "train", vocabulary),
-                valid,
-                options.run,
-                save_seconds=parse_seconds(options.save_every),
-                report=lambda line: print(line, flush=True),
-            )
-        if options.name:
-            machine = f"{platform.machine()} CPU, {options.threads} thread{'s' * (options.threads > 1)}"
-            test = load_split(options.shards, "test", vocabulary)
-            print(ship(run, options.to / f"{options.name}.safetensors", info, valid, test, machine))
+        with joined(options.device, sharded=options.fsdp) as place:
+            made_on = machine(place)
+            if options.parts:
+                run, made_on = imported(options.parts, place)
+                options.run.mkdir(parents=True, exist_ok=True)
+                shutil.copy(options.parts / LOG_FILE, options.run / LOG_FILE)
+                draw_curve(options.run)
+            elif (options.run / STATE_FILE).exists():
+                run = load_state(options.run, place)
+            else:
+                run = new_run(wishes(options), place)
+            if place.is_first:
+                print(f"{run.model.n_parameters:,} parameters on {place.device}, from step {run.step}, {run.config}")
+            if not (options.ship_only or options.parts) and (status := trained(options, run)):
+                return status
+            if options.name and place.is_first:
+                valid, test = (load_split(options.shards, split, vocabulary) for split in ("valid", "test"))
+                print(ship(run, options.to / f"{options.name}.safetensors", info, valid, test, made_on))
     except MusegenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -43,6 +43,9 @@ class ModelConfig:
     """Share of the embeddings and of each branch's outputs that is zeroed in training."""
     rope_theta: float = 10_000.0
     """Base of the rotary wavelengths (transformer only)."""
+    musical_share: float = 0.5
+    """Share of each head's rotary pairs that turn by musical time, in bars, not by the token's index (transformer
+    only; needs the first two attributes)."""
 
     def __post_init__(self) -> None:
         """Fill the default of `d_ff` and check the fields against each other; raises ModelError."""
@@ -54,23 +57,36 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "context"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if any(size < 1 for size in self.attribute_sizes):
+        if min(self.attribute_sizes, default=1) < 1:
             raise ModelError(f"attribute_sizes {self.attribute_sizes}: each must be at least 1")
+        self._check_transformer()
+        if not 0 <= self.dropout < 1:
+            raise ModelError(f"dropout is {self.dropout}: it must lie in [0, 1)")
+
+    def _check_transformer(self) -> None:
+        """The widths and the rotary pairs."""
         if self.d_model % WIDTH_MULTIPLE or self.d_ff % WIDTH_MULTIPLE:
             raise ModelError(f"d_model {self.d_model} and d_ff {self.d_ff} must be multiples of {WIDTH_MULTIPLE}")
         if self.d_model % self.n_head or self.d_head % 2:
             raise ModelError(f"d_model {self.d_model} must split into {self.n_head} heads of an even width")
         if self.n_head % self.n_kv_head:
             raise ModelError(f"n_kv_head {self.n_kv_head} must divide n_head {self.n_head}")
-        if not 0 <= self.dropout < 1:
-            raise ModelError(f"dropout is {self.dropout}: it must lie in [0, 1)")
         if self.rope_theta <= 1:
             raise ModelError(f"rope_theta is {self.rope_theta}: it must be above 1")
+        if not 0 <= self.musical_share <= 1:
+            raise ModelError(f"musical_share is {self.musical_share}: it must lie in [0, 1]")
+        if self.architecture == "transformer" and self.musical_pairs and len(self.attribute_sizes) < 2:
+            raise ModelError("musical_share needs the attributes of the place in the bar; use 0 without attributes")
 
     @property
     def d_head(self) -> int:
         """Width of one attention head."""
         return self.d_model // self.n_head
+
+    @property
+    def musical_pairs(self) -> int:
+        """How many of a head's d_head / 2 rotary pairs turn by musical time."""
+        return round(self.musical_share * self.d_head / 2)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON can hold them."""
@@ -101,6 +117,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny-lstm": {"architecture": "rnn", "d_model": 32, "n_layer": 2, "d_ff": 32, "context": 128},
     "small": {"architecture": "transformer", "d_model": 256, "n_layer": 6, "n_head": 4},
     "base": {"architecture": "transformer", "d_model": 320, "n_layer": 8, "n_head": 5},
+    "ship": {
+        "architecture": "transformer",
+        "d_model": 384,
+        "n_layer": 8,
+        "n_head": 6,
+        "d_ff": 1536,
+        "context": 2048,
+    },
     "lstm": {"architecture": "rnn", "d_model": 256, "n_layer": 2, "d_ff": 528},
 }
 

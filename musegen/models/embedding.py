@@ -1,7 +1,8 @@
 """How a token and its attributes enter a network, and how ids leave it: one table for both.
 
 The table's first V rows are the ids; the attributes' rows follow, one block each. A position's vector is the
-sum of 1 + A rows, fetched by one fused gather; the first V rows are also the output projection (tied).
+sum of 1 + A rows, fetched by one fused gather; the first V rows are also the output projection (tied). Behind the
+A embedded attributes come two that are not: BAR and ONSET say where in the piece the token's event stands.
 
 Letters: B rows of a batch, T tokens, A attributes, V ids, C d_model.
 """
@@ -16,6 +17,10 @@ from musegen.models.config import ModelConfig
 
 INIT_STD = 0.02
 """Standard deviation of the initial weights (GPT-2)."""
+
+POSITION, LEFT, BAR, ONSET = 0, 1, -2, -1
+"""Columns of the attributes that say where in the music a token stands, in steps of its bar but for BAR: where the
+next note would begin, the steps left from there, the index of the bar in the piece, where the token's event begins."""
 
 
 class TiedEmbedding(nn.Module):
@@ -33,8 +38,9 @@ class TiedEmbedding(nn.Module):
         self.register_buffer("offsets", starts[: len(config.attribute_sizes)], persistent=False)
 
     def forward(self, ids: Tensor, attributes: Tensor) -> Tensor:
-        """(B, T) and (B, T, A) int64 -> (B, T, C): the sum of a token's rows."""
-        rows = torch.cat((ids.unsqueeze(-1), attributes + self.offsets), dim=-1)  # (B, T, 1 + A)
+        """(B, T) and (B, T, A + 2) int64 -> (B, T, C): the sum of a token's rows; BAR and ONSET are not read."""
+        embedded = attributes[..., : len(self.offsets)]  # (B, T, A)
+        rows = torch.cat((ids.unsqueeze(-1), embedded + self.offsets), dim=-1)  # (B, T, 1 + A)
         summed = functional.embedding_bag(rows.flatten(0, 1), self.weight, mode="sum")  # (B * T, C)
         return summed.view(*ids.shape, -1)
 

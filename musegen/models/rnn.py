@@ -80,7 +80,7 @@ class LSTM(nn.Module):
         return LSTMCache(self.config, batch, weight.device, weight.dtype)
 
     def forward(self, ids: Tensor, attributes: Tensor, cache: LSTMCache | None = None) -> Tensor:
-        """Logits of what follows each token: (B, T) and (B, T, A) int64 -> (B, T, V).
+        """Logits of what follows each token: (B, T) and (B, T, A + 2) int64 -> (B, T, V).
 
         With a cache, `ids` are only the new tokens, and the cache advances by T.
         """

@@ -1,7 +1,10 @@
 """A decoder-only transformer over the tokens of a piece.
 
 - token and attribute embeddings summed, output projection tied to them (Press and Wolf, 2017)
-- rotary positions (Su et al., 2021), rotating the two halves of a head against each other
+- rotary positions (Su et al., 2021), rotating the two halves of a head against each other; a share of the pairs
+  turns by musical time instead of the token's index, so that a query finds "the same place, k bars ago" or "what
+  sounds now in another voice" whatever lies between in tokens; kin to the relations of time and pitch in Music
+  Transformer (Huang et al., 2019)
 - one key/value head for all query heads by default (multi-query: Shazeer, 2019)
 - pre-norm blocks, LayerNorm without bias, GELU, projections without bias
 - initialised as GPT-2: std 0.02, branches that feed the residual stream scaled by 1 / sqrt(2 n_layer)
@@ -10,7 +13,7 @@ Dropout acts on the embeddings and on the branches, not on the attention weights
 of the CPU has none, and would fall back to a slow one.
 
 Letters: B rows, T tokens, A attributes, V ids, C d_model, H query heads, K key/value heads,
-G = H / K query heads that share one, D = C / H width of a head, L keys read.
+G = H / K query heads that share one, D = C / H width of a head, M of its D / 2 pairs musical, L keys read.
 """
 
 from __future__ import annotations
@@ -22,24 +25,65 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from musegen.models.config import ModelConfig
-from musegen.models.embedding import INIT_STD, TiedEmbedding
+from musegen.models.embedding import BAR, INIT_STD, LEFT, ONSET, POSITION, TiedEmbedding
 from musegen.models.kv_cache import CacheStep, KVCache
 
+WAVELENGTHS = (1, 8, 1 / 2, 2, 32, 4, 1 / 4, 16, 1 / 3, 64, 1 / 8, 128, 1 / 6, 256, 512, 1 / 12)
+"""Of the musical pairs, in bars, in the order in which few pairs take them. Those of a bar and less fit into it a
+whole number of times, so "the same place in another bar" is exact; further pairs begin the list anew."""
 
-def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines, (context, D) each, of position times frequency (RoFormer, equation 34)."""
-    half = config.d_head // 2
-    frequencies = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
-    angles = torch.outer(torch.arange(config.context, dtype=torch.float64), frequencies)  # (context, D / 2)
-    cosines = torch.cat((angles.cos(), angles.cos()), dim=-1)
-    sines = torch.cat((-angles.sin(), angles.sin()), dim=-1)
-    return cosines.float(), sines.float()
+
+class Rotary(nn.Module):
+    """The angles by which queries and keys turn: for each pair of a head a frequency, times where a token stands.
+
+    A query stands where the next note would begin, a key where its token's event begins; both in bars since the
+    piece's begin (0 in the head) for the musical pairs, and both at the token's index for the others.
+    """
+
+    index_cosines: Tensor
+    index_sines: Tensor
+    frequencies: Tensor
+    kinds: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        n_musical = config.musical_pairs
+        n_index = config.d_head // 2 - n_musical
+        by_index = config.rope_theta ** (-torch.arange(n_index, dtype=torch.float64) / max(1, n_index))
+        angles = torch.outer(torch.arange(config.context, dtype=torch.float64), by_index)  # RoFormer, equation 34
+        wavelengths = [WAVELENGTHS[i % len(WAVELENGTHS)] for i in range(n_musical)]
+        tables = {
+            "index_cosines": angles.cos().float(),  # (context, D / 2 - M)
+            "index_sines": angles.sin().float(),
+            "frequencies": torch.tensor([2 * math.pi / bars for bars in wavelengths]),  # (M,), radians a bar
+            "kinds": torch.tensor([0] * config.n_head + [1] * config.n_kv_head),  # (H + K,): query or key
+        }
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
+
+    def forward(self, attributes: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines, (B, T, H + K, D) each; positions (B or 1, T) are the tokens' indices."""
+        cosines, sines = self.index_cosines[positions].unsqueeze(2), self.index_sines[positions].unsqueeze(2)
+        if len(self.frequencies):
+            steps = torch.stack((attributes[..., POSITION], attributes[..., ONSET]), dim=-1)  # of query and key
+            length = (attributes[..., POSITION] + attributes[..., LEFT]).clamp(min=1)  # the head has none
+            bars = attributes[..., BAR, None] + steps.to(self.frequencies.dtype) / length.unsqueeze(-1)
+            angles = (bars.unsqueeze(-1) * self.frequencies)[:, :, self.kinds]  # (B, T, H + K, M)
+            every = (*angles.shape[:-1], -1)
+            cosines = torch.cat((cosines.expand(every), angles.cos()), dim=-1)
+            sines = torch.cat((sines.expand(every), angles.sin()), dim=-1)
+        cosines, sines = torch.cat((cosines, cosines), dim=-1), torch.cat((-sines, sines), dim=-1)
+        place = cosines.device.type
+        if torch.is_autocast_enabled(place):  # angles are exact, what multiplies the heads has their type
+            narrow = torch.get_autocast_dtype(place)
+            return cosines.to(narrow), sines.to(narrow)
+        return cosines, sines
 
 
 def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turn (B, T, heads, D) by angles whose cosines and signed sines are (B or 1, T, 1, D)."""
+    """Turn (B, T, H + K, D) by angles whose cosines and signed sines can be multiplied with them."""
     first, second = heads.chunk(2, dim=-1)
-    return heads * cosines + torch.cat((second, first), dim=-1) * sines
+    return torch.addcmul(heads * cosines, torch.cat((second, first), dim=-1), sines)
 
 
 class Attention(nn.Module):
@@ -57,7 +101,7 @@ class Attention(nn.Module):
         n_rows, n_tokens, _ = x.shape
         heads = self.qkv(x).view(n_rows, n_tokens, -1, self.d_head)  # (B, T, H + 2 K, D)
         values = heads[:, :, self.n_head + self.n_kv_head :]
-        rotated = rotate(heads[:, :, : self.n_head + self.n_kv_head], *rotary).to(values.dtype)
+        rotated = rotate(heads[:, :, : self.n_head + self.n_kv_head], *rotary)
         queries, keys = rotated[:, :, : self.n_head], rotated[:, :, self.n_head :]
         mixed = self.attend(queries, keys, values) if step is None else self.attend_cached(queries, keys, values, step)
         return self.out(mixed)  # type: ignore[no-any-return]
@@ -105,18 +149,14 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """The network; see the head of this file."""
 
-    cosines: Tensor
-    sines: Tensor
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.embedding = TiedEmbedding(config)
+        self.rotary = Rotary(config)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.norm = nn.LayerNorm(config.d_model, bias=False)
-        for name, table in zip(("cosines", "sines"), rotary_table(config), strict=True):
-            self.register_buffer(name, table, persistent=False)
         self.initialise()
 
     def initialise(self) -> None:
@@ -138,7 +178,7 @@ class Transformer(nn.Module):
         return KVCache(self.config, batch, min(capacity, self.config.context), weight.device, weight.dtype)
 
     def forward(self, ids: Tensor, attributes: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Logits of what follows each token: (B, T) and (B, T, A) int64 -> (B, T, V).
+        """Logits of what follows each token: (B, T) and (B, T, A + 2) int64 -> (B, T, V).
 
         With a cache, `ids` are only the new tokens, and the cache advances by T. A sequence longer than
         the context raises ValueError.
@@ -147,10 +187,8 @@ class Transformer(nn.Module):
         longest = ids.shape[1] if cache is None else cache.length + ids.shape[1]
         if longest > self.config.context:
             raise ValueError(f"{longest} tokens do not fit a context of {self.config.context}")
-        if step is None:
-            rotary = (self.cosines[:longest, None], self.sines[:longest, None])  # (T, 1, D)
-        else:
-            rotary = (self.cosines[step.positions].unsqueeze(2), self.sines[step.positions].unsqueeze(2))
+        positions = torch.arange(longest, device=ids.device).unsqueeze(0) if step is None else step.positions
+        rotary = self.rotary(attributes, positions)
         x = self.dropout(self.embedding(ids, attributes))
         for block in self.blocks:
             x = block(x, rotary, step)

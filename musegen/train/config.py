@@ -21,7 +21,9 @@ class TrainConfig:
     budget_steps: int = 0
     """Optimizer steps instead: repeats exactly, whatever the machine."""
     batch_tokens: int = 4096
-    """Tokens in a batch, padding included."""
+    """Tokens in a batch, padding included, over all processes."""
+    accumulate: int = 1
+    """Batches a step, whose gradients are summed: for steps that do not fit in memory at once."""
     context: int = 512
     """Longest training example in tokens."""
     lr: float = 1e-3
@@ -39,27 +41,33 @@ class TrainConfig:
     """Largest norm of the gradient."""
     ema_half_life: float = 0.01
     """Half-life of the averaged weights, as a share of the run: those are measured and shipped."""
-    whole_share: float = 0.5
-    """Share of examples cut from whole pieces; the others are ends of pieces as pieces of their own."""
     from_start_share: float = 0.5
-    """Share of the examples from whole pieces that begin with the piece, not at a random bar."""
-    control_dropout: float = 0.3
-    """Chance of each control to be left out of the head; metre and instruments stay."""
+    """Share of the examples that begin with the piece, not at a random bar."""
+    short_share: float = 0.3
+    """Share of the examples cut to a random length below the context."""
+    mask_share: float = 0.5
+    """Share of the examples with something taken out, to be filled in at the end."""
+    chord_share: float = 0.5
+    """Share of the examples that say their chords."""
+    control_dropout: float = 1.0
+    """An example leaves each control out of its head with a chance drawn evenly up to this; metre and instruments
+    stay. So every combination is met, and none at all is too, which guidance needs."""
     max_transposition: tuple[int, int] = (-5, 6)
     """Semitones, drawn evenly: all twelve keys once."""
-    source_weights: Mapping[str, float] = field(
-        default_factory=lambda: {"folk": 0.5, "bach_m21": 0.3, "openhymnal": 0.2}
-    )
-    """Share of the examples from each source; sources not named here share what is left by their tokens."""
+    source_weights: Mapping[str, float] = field(default_factory=dict)
+    """Share of the tokens from each source; those not named share what is left by the square root of their tokens."""
+    lora_rank: int = 0
+    """Rank of the adapters that learn while all else stays (models/lora.py); 0: all weights learn."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if (self.budget_seconds > 0) == (self.budget_steps > 0):
             raise RequestError("give a budget either in time or in steps")
-        for name in ("lr", "batch_tokens", "context", "clip", "ema_half_life"):
+        for name in ("lr", "batch_tokens", "accumulate", "context", "clip", "ema_half_life"):
             if getattr(self, name) <= 0:
                 raise RequestError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("warmup", "final_lr", "whole_share", "from_start_share", "control_dropout"):
+        shares = ("from_start_share", "short_share", "mask_share", "chord_share", "control_dropout")
+        for name in ("warmup", "final_lr", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise RequestError(f"{name} is {getattr(self, name)}; it lies between 0 and 1")
         if self.batch_tokens < self.context:

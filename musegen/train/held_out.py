@@ -14,9 +14,10 @@ from pathlib import Path
 
 from musegen import checkpoint
 from musegen.corpus.clean import level_velocities
-from musegen.corpus.encode import encode
-from musegen.corpus.manifest import SOURCES, read_manifest
+from musegen.corpus.encode import piece_of
+from musegen.corpus.manifest import read_manifest
 from musegen.corpus.shards import INFO_FILE, Piece, load_split
+from musegen.corpus.sources import source_of
 from musegen.errors import RequestError
 from musegen.evaluate.files import map_files, music_files
 from musegen.evaluate.likelihood import Likelihood, Scorer, evaluate
@@ -25,10 +26,11 @@ from musegen.models import Model
 from musegen.score.model import Score
 from musegen.tokens import Remi
 from musegen.train.objective import scorer
-from musegen.train.trainer import STATE_FILE, finished, load_state
+from musegen.train.state import STATE_FILE, averaged, load_state
 
 DISCOUNTS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Discounts tried on valid: large ones, since twelve transpositions count what has no pitch twelve times."""
+MARKOV_CONTEXT = 512
 MANIFEST = "manifest.csv"
 
 
@@ -75,18 +77,17 @@ def gather(paths: Iterable[Path], split: str = "test", *, level: bool = False, w
 
 def _encoded(source: str, level: bool, score: Score) -> Piece:
     """A piece as the corpus would encode it."""
-    known = SOURCES.get(source)
-    if level or (known is not None and known.mechanical_velocities):
+    if level:
         score = level_velocities(score)
     if not score.n_notes:
         raise RequestError("holds no notes")
-    return encode(score, known.style if known else None, source)
+    return piece_of(score, source, source_of(source), frozenset(), chords=False)
 
 
 def network(name: str) -> Model:
     """A shipped model by name, that of a .safetensors file, or the averaged weights of a training run's folder."""
     if (Path(name) / STATE_FILE).exists():
-        return finished(load_state(Path(name)))
+        return averaged(load_state(Path(name)))
     return checkpoint.load(name)[0]
 
 
@@ -95,7 +96,7 @@ def markov(shards: Path, order: int, context: int) -> MarkovModel:
     tokenizer = Remi()
     maps = [tokenizer.transposition(k) for k in range(-5, 7)]
     train = load_split(shards, "train", tokenizer.vocabulary.fingerprint)
-    rows = [row for i in train.whole.tolist() for row in transpositions(train[i].ids, maps)]
+    rows = [row for piece in train for row in transpositions(piece.ids, maps)]
     model = MarkovModel(rows, tokenizer.vocabulary.size, order)
     return best_discount(model, DISCOUNTS, list(load_split(shards, "valid")), context)
 
@@ -106,17 +107,21 @@ def measured(
     *,
     markov_of: Path | None = None,
     order: int = 5,
-    context: int = 512,
+    context: int | None = None,
 ) -> dict[str, dict[str, Likelihood]]:
-    """Each model's name -> its likelihoods by source; with `markov_of`, a Markov model counted on those shards too."""
-    scorers: dict[str, Scorer] = {}
+    """Each model's name -> its likelihoods by source; with `markov_of`, a Markov model counted on those shards too.
+
+    A window has at most `context` tokens, and never more than the model can see.
+    """
+    scorers: dict[str, tuple[Scorer, int]] = {}
     names = list(dict.fromkeys(models))
     short = [Path(name).name for name in names]
     for name, base in zip(names, short, strict=True):
         model = network(name)
         size = f"{model.config.architecture}, {model.n_parameters / 1e6:.1f} M"
-        scorers[f"{base if short.count(base) == 1 else name} ({size})"] = scorer(model)
+        label = f"{base if short.count(base) == 1 else name} ({size})"
+        scorers[label] = scorer(model), min(context or model.config.context, model.config.context)
     if markov_of is not None:
-        baseline = markov(markov_of, order, context)
-        scorers[f"Markov, order {order} (discount {baseline.discount:g})"] = baseline
-    return {label: evaluate(score, pieces, context) for label, score in scorers.items()}
+        baseline = markov(markov_of, order, context or MARKOV_CONTEXT)
+        scorers[f"Markov, order {order} (discount {baseline.discount:g})"] = baseline, context or MARKOV_CONTEXT
+    return {label: evaluate(score, pieces, seen) for label, (score, seen) in scorers.items()}

@@ -7,25 +7,38 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from musegen.evaluate.likelihood import Array, Scorer, Sequences
 from musegen.models import Model
-from musegen.train.data import Batch, Example, collate
+from musegen.tokens import VOCABULARY
+from musegen.train.data import Batch
+from musegen.train.distributed import Place
+
+PAD = VOCABULARY.id("PAD")
+SCORED_TOGETHER = {"cpu": 4096, "cuda": 131_072}
+"""Tokens in a batch of the scorer."""
 
 
-def loss(model: Model, batch: Batch) -> Tensor:
-    """Mean cross entropy in nats a token; targets of -100 (padding and the like) do not count."""
-    logits = model(batch.ids, batch.attributes)  # (B, T, V)
-    return functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+def loss(network: nn.Module, batch: Batch) -> Tensor:
+    """Summed cross entropy in nats; targets of -100 (padding and the like) do not count."""
+    logits = network(batch.ids, batch.attributes)  # (B, T, V)
+    return functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum")
 
 
-def scorer(model: Model, batch_tokens: int = 4096) -> Scorer:
-    """The model as musegen.evaluate.likelihood asks for one; sequences of like length share a batch."""
+def scorer(model: Model, batch_tokens: int | None = None) -> Scorer:
+    """The model as musegen.evaluate.likelihood asks for one, on the model's device.
+
+    Sequences of like length share a batch of about `batch_tokens` tokens (by default as the device likes).
+    """
+    place = Place(next(model.parameters()).device)
+    limit = batch_tokens or SCORED_TOGETHER[place.device.type]
 
     def score(sequences: Sequences) -> list[Array]:
-        order = np.argsort([len(ids) for ids, _ in sequences], kind="stable")
+        lengths = [len(ids) for ids, _ in sequences]
+        order = np.argsort(lengths, kind="stable").tolist()
         losses: list[Array] = [np.zeros(0)] * len(sequences)
         was_training = model.training
         model.eval()
@@ -33,16 +46,25 @@ def scorer(model: Model, batch_tokens: int = 4096) -> Scorer:
         with torch.inference_mode():
             while start < len(order):
                 stop = start + 1
-                while stop < len(order) and (stop + 1 - start) * len(sequences[order[stop]][0]) <= batch_tokens:
+                while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= limit:
                     stop += 1
-                rows = order[start:stop].tolist()
-                batch = collate([Example(*sequences[i]) for i in rows])
-                logits = model(batch.ids, batch.attributes)  # (B, T, V)
-                nats = functional.cross_entropy(logits.mT, batch.targets, reduction="none")  # (B, T)
-                for i, row in zip(rows, nats.numpy(), strict=True):
-                    losses[i] = row[: len(sequences[i][0]) - 1]
+                rows = order[start:stop]
+                nats = _nats(model, [sequences[i] for i in rows], place)  # (B, T)
+                for i, row in zip(rows, nats.cpu().numpy(), strict=True):
+                    losses[i] = row[: lengths[i] - 1]
                 start = stop
         model.train(was_training)
         return losses
 
     return score
+
+
+def _nats(model: Model, sequences: Sequences, place: Place) -> Tensor:
+    """What each next token costs, (B, T); the last of a row and those behind it mean nothing."""
+    ids = pad_sequence([torch.from_numpy(ids) for ids, _ in sequences], True, PAD).to(place.device).long()
+    attributes = pad_sequence([torch.from_numpy(values) for _, values in sequences], True).to(place.device).long()
+    following = functional.pad(ids[:, 1:], (0, 1), value=PAD)
+    with place.autocast():
+        logits = model(ids, attributes)  # (B, T, V)
+        nats = functional.cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
+    return nats.view(ids.shape)

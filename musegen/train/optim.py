@@ -7,15 +7,17 @@ from torch import Tensor, nn
 
 from musegen.models import Model
 from musegen.train.config import TrainConfig
+from musegen.train.distributed import parted
 
 
 def adamw(model: Model, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019): decay on matrices, none on norms and biases."""
-    named = dict(model.named_parameters())
+    learning = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in named.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
 
 
@@ -31,14 +33,16 @@ def optimizer_tensors(model: Model, optimizer: torch.optim.AdamW) -> dict[str, T
 def restore_optimizer(model: Model, optimizer: torch.optim.AdamW, tensors: dict[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` took out."""
     for name, parameter in model.named_parameters():
-        keys = ("step", "exp_avg", "exp_avg_sq")
+        keys = ("exp_avg", "exp_avg_sq")
         found = {key: tensors[f"optimizer.{key}.{name}"] for key in keys if f"optimizer.{key}.{name}" in tensors}
         if found:
-            optimizer.state[parameter] = {key: value.clone() for key, value in found.items()}
+            moments = {key: parted(value, parameter).clone() for key, value in found.items()}
+            step = tensors[f"optimizer.step.{name}"].to(parameter.device).clone()
+            optimizer.state[parameter] = {"step": step, **moments}
 
 
 def update_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
     """Move the averaged weights a share of 1 - decay towards the model's."""
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            average[name].lerp_(parameter, 1 - decay)
+        own: list[Tensor] = [model.get_parameter(name) for name in average]
+        torch._foreach_lerp_(list(average.values()), own, 1 - decay)  # one kernel for all

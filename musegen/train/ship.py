@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from musegen import checkpoint
 from musegen.corpus.shards import Split
 from musegen.evaluate.likelihood import Likelihood, evaluate, markdown_table
 from musegen.models import PRESETS, ModelConfig
+from musegen.score.formats import write_bytes
 from musegen.train.config import TrainConfig
 from musegen.train.objective import scorer
-from musegen.train.trainer import Run, averaged
+from musegen.train.state import Run, averaged
 
 WEIGHTS_LICENCE = "Apache-2.0"
+"""Of the weights that we ship."""
 
 _CARD = """\
 # {name}
@@ -35,7 +38,7 @@ Composing and continuing short pieces in the styles {styles}; other styles and i
 ## Data
 Only the train splits were trained on; the same music in another key was kept out of them.
 
-| source | style | pieces | notes | licence as stated | credit |
+| source | styles | pieces | notes | licence as stated | credit |
 |---|---|---:|---:|---|---|
 {data}
 
@@ -48,19 +51,45 @@ Kept out of train by their notes: {excluded}.
 ```
 {command}
 ```
-with the shards of `scripts/build_corpus.py`, and {configuration}.
+with the shards of `musegen corpus build`, and {configuration}.
 """
 
 
-def facts(run: Run, info: Mapping[str, Any], held_out: Mapping[str, Mapping[str, Likelihood]]) -> dict[str, Any]:
+def styles_of(source: Mapping[str, Any]) -> list[str]:
+    """The styles of what was trained on, of one of the sources in shards.json."""
+    return sorted(style for style in source["counts"]["train"]["styles"] if style)
+
+
+def licence_of(source: Mapping[str, Any]) -> str:
+    """The licence of a source; where its pieces have several, each with how many pieces have it."""
+    by_count = source["licences"]
+    return source["licence"] if len(by_count) < 2 else ", ".join(f"{text} ({n:,})" for text, n in by_count.items())
+
+
+def _keys(sources: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """How many pieces of each style, of those trained on, are in which key."""
+    keys: dict[str, Counter[str]] = {}
+    for source in sources.values():
+        for style, counts in source["keys"].items():
+            keys.setdefault(style, Counter()).update(counts)
+    return {style: dict(counts) for style, counts in sorted(keys.items())}
+
+
+def facts(
+    run: Run, info: Mapping[str, Any], held_out: Mapping[str, Mapping[str, Likelihood]], licence: str
+) -> dict[str, Any]:
     """What the weights file itself says of the model."""
     sources = info["sources"]
-    styles = sorted({source["style"] for source in sources.values()})
+    styles = sorted({style for source in sources.values() for style in styles_of(source)})
     return {
-        "description": f"A {run.model.config.architecture} for music in the styles {', '.join(styles)}.",
+        "description": f"A {run.model.config.architecture} for music in the styles {', '.join(styles) or 'not said'}.",
         "styles": styles,
-        "licence": WEIGHTS_LICENCE,
-        "sources": {name: {key: s[key] for key in ("style", "licence", "credit")} for name, s in sources.items()},
+        "keys": _keys(sources),
+        "licence": licence,
+        "sources": {
+            name: {"styles": styles_of(s), "licence": licence_of(s), "credit": s["credit"]}
+            for name, s in sources.items()
+        },
         "steps": run.step,
         "tokens": run.tokens,
         "seconds": round(run.seconds),
@@ -73,8 +102,8 @@ def facts(run: Run, info: Mapping[str, Any], held_out: Mapping[str, Mapping[str,
 
 def command(name: str, run: Run) -> str:
     """The command that trains and ships such a model again."""
-    base = "lstm" if run.model.config.architecture == "rnn" else "small"
-    words = ["python", "scripts/train_pretrained.py", "shards", "--run", f"runs/{name}", "--name", name]
+    base = "lstm" if run.model.config.architecture == "rnn" else "ship"
+    words = ["musegen", "train", "shards", "-o", f"{name}{checkpoint.SUFFIX}"]
     config = run.config
     words += ["--preset", base, "--seed", str(config.seed)]
     if config.budget_steps:
@@ -98,12 +127,13 @@ def model_card(
     info: Mapping[str, Any],
     held_out: Mapping[str, Mapping[str, Likelihood]],
     machine: str,
+    licence: str,
 ) -> str:
     """The card as Markdown."""
-    config, card = run.model.config, facts(run, info, held_out)
+    config, card = run.model.config, facts(run, info, held_out, licence)
     rows = [
-        f"| {source} | {s['style']} | {s['counts']['train']['pieces']:,} | {s['counts']['train']['notes']:,} "
-        f"| {s['licence']} | {s['credit']} |"
+        f"| {source} | {', '.join(styles_of(s))} | {s['counts']['train']['pieces']:,} "
+        f"| {s['counts']['train']['notes']:,} | {licence_of(s)} | {s['credit']} |"
         for source, s in info["sources"].items()
     ]
     excluded = [f"{name} ({c['train_pieces_dropped']} pieces)" for name, c in info["excluded"].items()]
@@ -120,8 +150,8 @@ def model_card(
         minutes=run.seconds / 60,
         machine=machine,
         seed=run.config.seed,
-        licence=WEIGHTS_LICENCE,
-        styles=", ".join(card["styles"]),
+        licence=licence,
+        styles=", ".join(card["styles"]) or "not said",
         data="\n".join(rows),
         excluded=", ".join(excluded) or "nothing was asked for",
         likelihood=markdown_table(held_out),
@@ -130,15 +160,20 @@ def model_card(
     )
 
 
-def ship(run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Split, machine: str) -> str:
-    """Write the weights to `path` and the card beside it; returns the held-out table."""
-    with averaged(run) as model:
-        score = scorer(model)
-        held_out = {
-            "valid": evaluate(score, valid, run.config.context),
-            "test": evaluate(score, test, run.config.context),
-        }
-        checkpoint.save(path, model, facts(run, info, held_out))
-    card = model_card(path.stem, run, info, held_out, machine)
-    path.with_suffix(".md").write_text(card, encoding="utf-8")
+def ship(
+    run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Split, machine: str,
+    licence: str = WEIGHTS_LICENCE,
+) -> str:  # fmt: skip
+    """Write the weights to `path` and the card beside it; returns the held-out table, without a test that is empty.
+
+    Raises:
+        RequestError: if there is no piece in valid.
+    """
+    model = averaged(run)
+    score = scorer(model)
+    splits = {"valid": valid, **({"test": test} if len(test) else {})}
+    held_out = {name: evaluate(score, split, run.config.context) for name, split in splits.items()}
+    checkpoint.save(path, model, facts(run, info, held_out, licence))
+    card = model_card(path.stem, run, info, held_out, machine, licence)
+    write_bytes(card.encode(), path.with_suffix(".md"), force=True)
     return markdown_table(held_out)

@@ -1,180 +1,260 @@
-"""The training loop, and a run's folder.
+"""The training loop, on a CPU or an accelerator, in one process or many (distributed.py).
 
-A run's folder holds log.csv and state.safetensors, which is written whole or not at all: configuration, weights,
-averaged weights, optimizer state, step and seconds. Killed at any moment, a run goes on from the last state.
-Batches and dropout follow from (seed, step), so there is no other random state to keep.
+Batches and dropout follow from (seed, step), so there is no random state to keep, and a run resumed from its last
+state (state.py) does the steps that an undisturbed one would. Losses stay on the device and are read some steps at a
+time, so that an accelerator never waits for Python.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import os
+import math
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
-from musegen.corpus.shards import Split
-from musegen.errors import ModelError
+from musegen.corpus.shards import Piece, Split
+from musegen.errors import RequestError
 from musegen.evaluate.likelihood import Likelihood, evaluate
-from musegen.models import Model, ModelConfig, build
-from musegen.train.config import TrainConfig
+from musegen.train.curve import append_log, draw_curve, trim_log
 from musegen.train.data import Sampler
+from musegen.train.distributed import agreed, summed
+from musegen.train.loader import Draws, Packed, read_ahead
 from musegen.train.objective import loss, scorer
-from musegen.train.optim import adamw, optimizer_tensors, restore_optimizer, update_average
+from musegen.train.optim import update_average
+from musegen.train.state import Run, averaged, save_state
 
-STATE_FILE, LOG_FILE = "state.safetensors", "log.csv"
-LOG_COLUMNS = ("step", "seconds", "tokens", "lr", "train_loss", "valid_nats_per_note", "valid_by_source")
-
-
-@dataclass(eq=False)
-class Run:
-    """A run in memory: it changes as it trains."""
-
-    model: Model
-    average: dict[str, Tensor]
-    optimizer: torch.optim.AdamW
-    config: TrainConfig
-    step: int = 0
-    seconds: float = 0.0
-    tokens: int = 0
-    averaged_to: float = 0.0
-    """Progress at the last update of the averaged weights."""
-
-    @property
-    def progress(self) -> float:
-        """How much of the budget is spent."""
-        return self.config.progress(self.step, self.seconds)
+LOSSES_READ_TOGETHER = 20
+"""Steps between two readings of the losses, and between two rows of the log."""
+STEERING_CONTEXTS = 4
+"""Measures on the way prefer pieces of at most so many contexts, since long ones cost much and say little more."""
 
 
-def start(model_config: ModelConfig, config: TrainConfig) -> Run:
-    """A run at step 0; its weights follow from the seed."""
-    torch.manual_seed(config.seed)
-    model = build(model_config)
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    return Run(model, average, adamw(model, config), config)
+@dataclass(frozen=True)
+class Habits:
+    """What happens beside the steps. Times in seconds of the run."""
+
+    save_seconds: float = 180.0
+    measure_seconds: float | None = None
+    """Between two measures on valid; None: with every save."""
+    measures: int = 0
+    """So many measures, evenly over the run, instead of by time: they fall on the same steps on any machine."""
+    valid_pieces: int = 16
+    """Of each source, when measured on the way; the last measure takes all."""
+    workers: int = 0
+    """Processes that draw batches; 0: this one does."""
 
 
-def train_step(run: Run, sampler: Sampler) -> float:
-    """One optimizer step; returns the loss in nats a token."""
-    progress = run.progress
-    for group in run.optimizer.param_groups:
-        group["lr"] = run.config.learning_rate(progress)
-    torch.manual_seed(run.config.seed * 1_000_003 + run.step)  # dropout follows from the step, so a run resumes
-    batch = sampler.batch(run.step)
-    run.model.train()
-    value = loss(run.model, batch)
-    run.optimizer.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.config.clip)
-    run.optimizer.step()
-    update_average(run.average, run.model, 0.5 ** ((progress - run.averaged_to) / run.config.ema_half_life))
-    run.averaged_to = progress
-    run.step += 1
-    run.tokens += batch.n_tokens
-    return value.item()
+class Stop:
+    """Whether the run was asked to stop, by which signal (0: not)."""
 
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
 
-def steps(run: Run, sampler: Sampler) -> Iterator[float]:
-    """Train to the end of the budget, yielding each step's loss. Time spent by the consumer counts."""
-    began = time.monotonic() - run.seconds
-    while run.progress < 1:
-        value = train_step(run, sampler)
-        run.seconds = time.monotonic() - began
-        yield value
-        run.seconds = time.monotonic() - began
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT as the wish to stop; the second one ends the process as ever."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._ask)
+
+    def restore(self) -> None:
+        """Leave signals to those who had them before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = number
+        self.restore()
 
 
 @contextmanager
-def averaged(run: Run) -> Iterator[Model]:
-    """The model with its averaged weights for the time of the block."""
-    own = {name: p.detach().clone() for name, p in run.model.named_parameters()}
+def stopping() -> Iterator[Stop]:
+    """Let signals ask for a stop during the block."""
+    stop = Stop()
+    stop.listen()
     try:
-        run.model.load_state_dict(run.average, strict=False)
-        yield run.model
+        yield stop
     finally:
-        run.model.load_state_dict(own, strict=False)
+        stop.restore()
 
 
-def finished(run: Run) -> Model:
-    """The run's model with its averaged weights for good, ready to use."""
-    run.model.load_state_dict(run.average, strict=False)
-    return run.model.eval()
+def train_step(run: Run, batches: Sequence[Packed]) -> Tensor:
+    """One optimizer step; returns this process's part of the loss, on its device (all parts sum to nats a token)."""
+    config, place, progress = run.config, run.place, run.progress
+    for group in run.optimizer.param_groups:
+        group["lr"] = config.learning_rate(progress)
+    # Dropout follows from the step, so a run resumes; it differs between processes.
+    torch.manual_seed((config.seed * 1_000_003 + run.step) * place.world + place.rank)
+    run.network.train()
+    n_targets = sum(batch.n_targets for batch in batches)
+    parts = []
+    for packed in batches:
+        is_last = packed is batches[-1]
+        alone = (
+            nullcontext() if is_last or not isinstance(run.network, DistributedDataParallel) else run.network.no_sync()
+        )
+        with alone:
+            with place.autocast():
+                part = loss(run.network, packed.share(place)) / max(1, n_targets)
+            (part * place.world).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes
+        parts.append(part.detach())
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    update_average(run.average, run.model, 0.5 ** ((progress - run.averaged_to) / config.ema_half_life))
+    run.averaged_to = progress
+    run.step += 1
+    run.tokens += n_targets
+    return torch.stack(parts).sum()
 
 
-def measure(run: Run, valid: Split) -> dict[str, Likelihood]:
-    """Held-out likelihood of the averaged weights, by source and for all."""
-    with averaged(run) as model:
-        return evaluate(scorer(model), valid, run.config.context)
+def steps(run: Run, sampler: Draws, *, workers: int = 0, stop: Stop | None = None) -> Iterator[Tensor]:
+    """Train to the end of the budget, yielding each step's part of the loss. Time spent by the consumer counts."""
+    began = time.monotonic() - run.seconds
+    count = run.config.accumulate
+    stream = read_ahead(sampler, run.step * count, workers, pin=run.place.is_accelerator)
+    while True:
+        asked = 0 if stop is None else stop.signal
+        run.seconds, is_stopped = agreed(run.place, time.monotonic() - began, asked)
+        if run.progress >= 1 or is_stopped:
+            return
+        yield train_step(run, [next(stream) for _ in range(count)])
 
 
-def save_state(run: Run, folder: Path) -> None:
-    """Write the run's state so that a kill at any moment leaves the old or the new one whole."""
-    tensors = {f"model.{name}": p.detach() for name, p in run.model.named_parameters()}
-    tensors |= {f"average.{name}": t for name, t in run.average.items()}
-    tensors |= optimizer_tensors(run.model, run.optimizer)
-    facts = {
-        "step": run.step,
-        "seconds": run.seconds,
-        "tokens": run.tokens,
-        "averaged_to": run.averaged_to,
-        "train": run.config.to_dict(),
-        "model": run.model.config.to_dict(),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{STATE_FILE}.{os.getpid()}.tmp"
-    contiguous = {name: t.contiguous() for name, t in tensors.items()}
-    save_file(contiguous, temporary, metadata={"musegen": json.dumps(facts)})
-    with temporary.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(folder / STATE_FILE)
+def steering_pieces(valid: Split, n: int, context: int) -> list[Piece]:
+    """About `n` pieces of each source, spread evenly over those of few contexts (the shortest, where few are)."""
+    by_source = defaultdict(list)
+    for index, length in enumerate(np.diff(valid.arrays["pieces"]).tolist()):
+        by_source[int(valid.arrays["sources"][index])].append((length, index))
+    chosen: list[int] = []
+    for pieces in by_source.values():
+        n_short = sum(length <= STEERING_CONTEXTS * context for length, _ in pieces)
+        candidates = sorted(index for _, index in sorted(pieces)[: max(n, n_short)])
+        places = np.linspace(0, len(candidates) - 1, min(n, len(candidates)))
+        chosen += [candidates[round(place)] for place in places.tolist()]
+    return [valid[index] for index in sorted(chosen)]
 
 
-def load_state(folder: Path) -> Run:
-    """The run as it was last saved.
-
-    Raises:
-        ModelError: if there is no whole state in the folder.
-    """
-    path = folder / STATE_FILE
-    try:
-        with safe_open(path, framework="pt") as stream:
-            facts = json.loads(stream.metadata()["musegen"])
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # no mapping
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: no state to resume from ({error}); start the run anew") from error
-    run = start(ModelConfig.from_dict(facts["model"]), TrainConfig.from_dict(facts["train"]))
-    with torch.no_grad():
-        for name, parameter in run.model.named_parameters():
-            parameter.copy_(tensors[f"model.{name}"])
-            run.average[name].copy_(tensors[f"average.{name}"])
-    restore_optimizer(run.model, run.optimizer, tensors)
-    for name in ("step", "seconds", "tokens", "averaged_to"):
-        setattr(run, name, facts[name])
-    return run
+def measure(run: Run, pieces: Split | Sequence[Piece]) -> dict[str, Likelihood]:
+    """Held-out likelihood of the averaged weights, by source and for all; nothing but in the first process."""
+    model = averaged(run)
+    return evaluate(scorer(model), pieces, run.config.context) if run.place.is_first else {}
 
 
-def append_log(folder: Path, row: dict[str, Any]) -> None:
-    """Add a row to log.csv; rows from beyond the step (of a killed run) are removed first."""
-    path = folder / LOG_FILE
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [old for old in csv.DictReader(stream) if int(old["step"]) < row["step"]]
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, LOG_COLUMNS)
-        writer.writeheader()
-        writer.writerows([*rows, row])
-    temporary.replace(path)
+class _Keeper:
+    """Reads losses, measures, saves and logs for `train`."""
+
+    def __init__(
+        self,
+        run: Run,
+        valid: Split,
+        folder: Path,
+        habits: Habits,
+        report: Callable[[str], None],
+        after_save: Callable[[Run], None],
+        after_measure: Callable[[Run, Mapping[str, Likelihood]], None],
+    ) -> None:
+        self.run, self.valid, self.folder, self.report = run, valid, folder, report
+        self.after_save, self.after_measure = after_save, after_measure
+        self.steering = steering_pieces(valid, habits.valid_pieces, run.config.context)
+        self.save_seconds = habits.save_seconds
+        self.measure_seconds = habits.save_seconds if habits.measure_seconds is None else habits.measure_seconds
+        self.measures = habits.measures
+        self.done = self.measures_due
+        self.losses: list[Tensor] = []
+        self.saved = self.measured = time.monotonic()
+        if run.place.is_first:
+            trim_log(folder, run.step)
+
+    @property
+    def measures_due(self) -> int:
+        """How many of the measures that are spread over the run are due by now; the last is that of the end."""
+        return min(int(self.run.progress * self.measures), self.measures - 1) if self.measures else 0
+
+    def measure(self, pieces: Split | Sequence[Piece]) -> dict[str, Likelihood]:
+        """Measure, log it and tell it on."""
+        held_out = measure(self.run, pieces)
+        self.read_losses(held_out)
+        if held_out:
+            self.after_measure(self.run, held_out)
+        self.measured, self.done = time.monotonic(), self.measures_due
+        return held_out
+
+    def read_losses(self, held_out: dict[str, Likelihood] | None = None) -> None:
+        """Log the losses since the last reading, and a measure where there is one.
+
+        Raises:
+            RequestError: if a loss is not finite.
+        """
+        run = self.run
+        losses = summed(run.place, torch.stack(self.losses)).tolist() if self.losses else []
+        if not all(map(math.isfinite, losses)):
+            raise RequestError(
+                f"the loss is not finite near step {run.step}: use a lower lr or clip; {self.folder} keeps the last "
+                "state before"
+            )
+        self.losses = []
+        if not run.place.is_first or not (losses or held_out):
+            return
+        by_source = {name: round(m.nats_per_note, 4) for name, m in (held_out or {}).items()}
+        row = {
+            "step": run.step,
+            "seconds": round(run.seconds, 1),
+            "tokens": run.tokens,
+            "lr": f"{run.config.learning_rate(run.progress):.3g}",
+            "train_loss": round(sum(losses) / len(losses), 4) if losses else "",
+            "valid_nats_per_note": by_source.get("all", ""),
+            "valid_by_source": json.dumps(by_source) if by_source else "",
+        }
+        append_log(self.folder, row)
+        if held_out:
+            self.report("  ".join(f"{key} {value}" for key, value in row.items()))
+
+    def after_step(self, value: Tensor) -> None:
+        """Keep the step's loss, and do what is due."""
+        self.losses.append(value)
+        now = time.monotonic()
+        by_time = now - self.measured >= self.measure_seconds
+        due = (now - self.saved >= self.save_seconds, self.measures_due > self.done if self.measures else by_time)
+        saves, measures = agreed(self.run.place, *due)
+        if measures:
+            self.measure(self.steering)
+        if saves:
+            self.save()
+        elif self.run.step % LOSSES_READ_TOGETHER == 0:
+            self.read_losses()
+
+    def save(self) -> None:
+        """Write the log, the state, and the picture of the log."""
+        self.read_losses()
+        save_state(self.run, self.folder)
+        if self.run.place.is_first:
+            draw_curve(self.folder)
+        self.after_save(self.run)
+        self.saved = time.monotonic()
+
+    def end(self) -> dict[str, Likelihood]:
+        """Measure on all of valid, unless the run was stopped before its end."""
+        if self.run.progress < 1:
+            return {}
+        self.report(f"measuring on {len(self.valid)} pieces of valid")
+        held_out = self.measure(self.valid)
+        if self.run.place.is_first:
+            draw_curve(self.folder)
+        self.after_save(self.run)  # once more, for the log's last row
+        return held_out
 
 
 def train(
@@ -182,37 +262,26 @@ def train(
     train_split: Split,
     valid: Split,
     folder: Path,
+    habits: Habits | None = None,
     *,
-    save_seconds: float = 180.0,
-    report: Callable[[str], None] | None = None,
+    stop: Stop | None = None,
+    report: Callable[[str], None] = lambda _line: None,
+    after_save: Callable[[Run], None] = lambda _run: None,
+    after_measure: Callable[[Run, Mapping[str, Likelihood]], None] = lambda _run, _held_out: None,
 ) -> dict[str, Likelihood]:
-    """Train to the end of the budget, measuring and saving every `save_seconds`; returns the last measure."""
-    sampler = Sampler(train_split, run.config)
-    losses: list[float] = []
-    saved = time.monotonic()
+    """Train to the end of the budget, saving and measuring on the way; the last measure, on all of valid.
 
-    def checkpoint() -> dict[str, Likelihood]:
-        nonlocal losses, saved
-        measured = measure(run, valid)
-        save_state(run, folder)
-        by_source = {name: round(m.nats_per_note, 4) for name, m in measured.items()}
-        row = {
-            "step": run.step,
-            "seconds": round(run.seconds, 1),
-            "tokens": run.tokens,
-            "lr": f"{run.config.learning_rate(run.progress):.3g}",
-            "train_loss": round(sum(losses) / max(1, len(losses)), 4),
-            "valid_nats_per_note": by_source["all"],
-            "valid_by_source": json.dumps(by_source),
-        }
-        append_log(folder, row)
-        if report is not None:
-            report("  ".join(f"{key} {value}" for key, value in row.items()))
-        losses, saved = [], time.monotonic()
-        return measured
+    Asked to stop, the run is saved and nothing is measured: {}. So it is in all processes but the first.
 
-    for value in steps(run, sampler):
-        losses.append(value)
-        if time.monotonic() - saved >= save_seconds:
-            checkpoint()
-    return checkpoint()
+    Raises:
+        RequestError: if the loss is not finite, or there is nothing to train or to measure on.
+    """
+    habits = habits or Habits()
+    said = report if run.place.is_first else lambda _line: None
+    keeper = _Keeper(run, valid, folder, habits, said, after_save, after_measure)
+    for value in steps(run, Sampler(train_split, run.config), workers=habits.workers, stop=stop):
+        keeper.after_step(value)
+    keeper.save()
+    if stop is not None:
+        stop.restore()  # the last measure may take long, and nothing is lost with it
+    return keeper.end()

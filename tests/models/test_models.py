@@ -8,13 +8,16 @@ from torch import Tensor
 
 from musegen.errors import ModelError
 from musegen.models import PRESETS, Model, ModelConfig, build, preset
+from musegen.models.embedding import BAR
+from musegen.models.transformer import WAVELENGTHS, Rotary
 
 VOCAB, SIZES = 50, (6, 4)
 CONFIGS = {
     "transformer": preset("tiny", VOCAB, SIZES),
     "grouped": preset("tiny", VOCAB, SIZES, n_head=4, n_kv_head=2),
     "all heads": preset("tiny", VOCAB, SIZES, n_kv_head=2),
-    "no attributes": preset("tiny", VOCAB, ()),
+    "no attributes": preset("tiny", VOCAB, (), musical_share=0.0),
+    "musical only": preset("tiny", VOCAB, SIZES, musical_share=1.0),
     "rnn": preset("tiny-lstm", VOCAB, SIZES),
 }
 
@@ -34,8 +37,9 @@ def inputs(model: Model, n_rows: int, n_tokens: int, seed: int = 2) -> tuple[Ten
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(VOCAB, (n_rows, n_tokens), generator=generator)
     sizes = model.config.attribute_sizes
-    columns = [torch.randint(size, (n_rows, n_tokens), generator=generator) for size in sizes]
-    return ids, torch.stack(columns, -1) if columns else torch.zeros(n_rows, n_tokens, 0, dtype=torch.int64)
+    coordinates = (max(2, n_tokens // 3), sizes[0] if sizes else 1)  # bars so far, and where in the bar
+    columns = [torch.randint(size, (n_rows, n_tokens), generator=generator) for size in (*sizes, *coordinates)]
+    return ids, torch.stack(columns, -1)
 
 
 def test_no_logit_sees_a_later_token(model: Model) -> None:
@@ -125,9 +129,51 @@ def test_attributes_change_the_logits() -> None:
 def test_an_attribute_of_one_column_is_not_one_of_another() -> None:
     model = build(CONFIGS["transformer"])
     ids = torch.tensor([[7]])
-    vector = model.embedding(ids, torch.tensor([[[2, 3]]]))[0, 0]
+    vector = model.embedding(ids, torch.tensor([[[2, 3, 40, 1]]]))[0, 0]  # bar 40, onset 1: not embedded
     table = model.embedding.weight
     assert torch.allclose(vector, table[7] + table[VOCAB + 2] + table[VOCAB + SIZES[0] + 3])
+
+
+@pytest.mark.parametrize("name", ["transformer", "grouped", "musical only"])
+@torch.inference_mode()
+def test_logits_depend_on_differences_of_bars_only(name: str) -> None:
+    torch.manual_seed(1)
+    model = build(CONFIGS[name]).double().eval()
+    ids, attributes = inputs(model, 2, 20)
+    later, stretched = attributes.clone(), attributes.clone()
+    later[..., BAR] += 37
+    stretched[..., BAR] *= 2
+    torch.testing.assert_close(model(ids, later), model(ids, attributes), rtol=1e-9, atol=1e-9)
+    assert (model(ids, stretched) - model(ids, attributes)).abs().max() > 1e-6
+
+
+@torch.inference_mode()
+def test_a_query_stands_where_the_next_note_will_a_key_where_its_own_does() -> None:
+    rotary = Rotary(preset("tiny", VOCAB, (25, 25), musical_share=1.0, n_head=2, n_kv_head=1))
+    wavelengths = 2 * torch.pi / rotary.frequencies
+    torch.testing.assert_close(wavelengths, torch.tensor(WAVELENGTHS[: len(wavelengths)]))
+    at = {"position": 18, "left": 6, "bar": 3, "onset": 12}  # a bar of 24 steps
+    cosines, _ = rotary(torch.tensor([[list(at.values()), [0, 0, 0, 0]]]), torch.arange(2)[None])
+    place = torch.tensor([3.75, 3.75, 3.5])  # in bars: the two query heads, the key head
+    torch.testing.assert_close(cosines[0, 0, :, :8], (place[:, None] * rotary.frequencies).cos(), atol=1e-5, rtol=1e-5)
+    assert (cosines[0, 1] == 1).all()  # the head of a piece stands at its begin
+
+
+def test_without_a_musical_share_bars_and_onsets_are_not_read() -> None:
+    plain = build(preset("tiny", VOCAB, SIZES, musical_share=0.0)).eval()
+    ids, attributes = inputs(plain, 2, 20)
+    moved = attributes.clone()
+    moved[..., [BAR, -1]] += 5
+    assert torch.equal(plain(ids, moved), plain(ids, attributes))
+
+
+def test_in_bfloat16_a_model_says_nearly_the_same(model: Model) -> None:
+    ids, attributes = inputs(model, 2, 30)
+    exact = model(ids, attributes)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = model(ids, attributes)
+    assert rough.dtype == torch.bfloat16
+    assert (rough - exact).abs().max() < 0.1 * exact.abs().max()
 
 
 def test_a_sequence_past_the_context_is_refused() -> None:
@@ -162,6 +208,7 @@ def test_sizes_are_what_they_say() -> None:
     assert counts["tiny"] < 80_000
     assert 4e6 < counts["small"] < 6e6
     assert 8e6 < counts["base"] < 12e6
+    assert 12e6 < counts["ship"] < 15e6
     assert abs(counts["lstm"] / counts["small"] - 1) < 0.05
 
 
@@ -183,6 +230,7 @@ def test_config_survives_its_dictionary() -> None:
     [
         ({"n_head": 3}, "heads"), ({"n_head": 4, "n_kv_head": 3}, "n_kv_head"), ({"d_model": 40}, "multiples"),
         ({"dropout": 1.0}, "dropout"), ({"n_layer": 0}, "n_layer"), ({"architecture": "cnn"}, "transformer or rnn"),
+        ({"musical_share": 1.5}, "musical_share"), ({"attribute_sizes": (3,)}, "place in the bar"),
         ({"attribute_sizes": (3, 0)}, "attribute_sizes"), ({"rope_theta": 1.0}, "rope_theta"), ({"depth": 3}, "depth"),
     ],
 )  # fmt: skip

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import csv
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,26 +14,18 @@ import torch
 
 from musegen import checkpoint
 from musegen.corpus.shards import Split, load_info, load_split
-from musegen.errors import ModelError
+from musegen.errors import ModelError, RequestError
 from musegen.models import ModelConfig, preset
+from musegen.models.embedding import BAR
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig
-from musegen.train.data import Sampler
+from musegen.train.curve import CURVE_FILE, LOG_FILE, append_log, draw_curve, read_log, trim_log
+from musegen.train.data import POOL_BATCHES, Sampler
+from musegen.train.loader import read_ahead
 from musegen.train.objective import scorer
 from musegen.train.ship import command, ship
-from musegen.train.trainer import (
-    LOG_FILE,
-    STATE_FILE,
-    Run,
-    append_log,
-    averaged,
-    load_state,
-    measure,
-    save_state,
-    start,
-    steps,
-    train,
-)
+from musegen.train.state import STATE_FILE, Run, averaged, load_state, save_state, start
+from musegen.train.trainer import Habits, measure, steering_pieces, steps, train
 
 CONFIG = TrainConfig(budget_steps=20, batch_tokens=256, context=128, lr=3e-3, ema_half_life=0.1)
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_pretrained.py"
@@ -49,7 +41,7 @@ def splits(shards: Path) -> tuple[Split, Split]:
 
 
 def take(run: Run, sampler: Sampler, n: int) -> list[float]:
-    return [value for _, value in zip(range(n), steps(run, sampler), strict=False)]
+    return [float(value) for _, value in zip(range(n), steps(run, sampler), strict=False)]
 
 
 def same_weights(a: Run, b: Run) -> bool:
@@ -63,7 +55,7 @@ def same_weights(a: Run, b: Run) -> bool:
 def test_a_resumed_run_is_the_undisturbed_one(name: str, splits: tuple[Split, Split], tmp_path: Path) -> None:
     sampler = Sampler(splits[0], CONFIG)
     whole = start(shape(name), CONFIG)
-    losses = list(steps(whole, sampler))
+    losses = [float(value) for value in steps(whole, sampler)]
     assert len(losses) == whole.step == 20
     assert np.mean(losses[-4:]) < losses[0] - 0.5
 
@@ -73,7 +65,7 @@ def test_a_resumed_run_is_the_undisturbed_one(name: str, splits: tuple[Split, Sp
     resumed = load_state(tmp_path)
     assert (resumed.step, resumed.tokens, resumed.config) == (broken.step, broken.tokens, CONFIG)
     assert same_weights(resumed, broken)
-    rest = list(steps(resumed, Sampler(splits[0], CONFIG)))
+    rest = [float(value) for value in steps(resumed, Sampler(splits[0], CONFIG), workers=1)]
     assert losses[: len(first)] == first
     assert losses[len(losses) - len(rest) :] == rest
     assert same_weights(resumed, whole)
@@ -92,19 +84,91 @@ def test_a_budget_in_time_ends_in_time_and_counts_over_a_break(splits: tuple[Spl
     assert list(steps(load_state(tmp_path), Sampler(splits[0], config))) == []
 
 
+def test_accumulated_batches_are_one_step_on_all_of_them(splits: tuple[Split, Split]) -> None:
+    sampler = Sampler(splits[0], CONFIG)
+    run = start(replace(shape(), dropout=0.0), replace(CONFIG, accumulate=3))
+    parts = [sampler.batch(k) for k in range(3)]
+    logits = [run.model(part.ids, part.attributes).flatten(0, 1) for part in parts]
+    targets = torch.cat([part.targets.flatten() for part in parts])
+    expected = torch.nn.functional.cross_entropy(torch.cat(logits), targets)
+    (value,) = take(run, sampler, 1)
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+    assert run.tokens == sum(part.n_tokens for part in parts)
+    assert next(read_ahead(sampler, run.step * 3, 0)).n_targets == sampler.batch(3).n_tokens
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_in_order_whoever_draws_them(workers: int, splits: tuple[Split, Split]) -> None:
+    sampler, first = Sampler(splits[0], CONFIG), POOL_BATCHES - 3
+    stream = read_ahead(sampler, first, workers)
+    for step in range(first, 2 * POOL_BATCHES + 2):
+        packed, drawn = next(stream), sampler.batch(step)
+        shared = packed.share(start(shape(), CONFIG).place)
+        assert torch.equal(shared.ids, drawn.ids) and torch.equal(shared.targets, drawn.targets)
+        assert torch.equal(shared.attributes, drawn.attributes) and shared.attributes.dtype == torch.int64
+        assert packed.n_targets == drawn.n_tokens
+
+
+def test_batches_say_in_which_bar_a_token_stands(splits: tuple[Split, Split]) -> None:
+    batch = Sampler(splits[0], CONFIG).batch(0)
+    assert batch.attributes.shape[-1] == len(shape().attribute_sizes) + 2
+    assert int(batch.attributes[..., BAR].max()) > 0
+
+
 def test_training_logs_measures_and_saves(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    run = start(shape(), CONFIG)
+    config = replace(CONFIG, budget_steps=30)
+    run = start(shape(), config)
     before = measure(run, splits[1])["all"].nats_per_note
     lines: list[str] = []
-    result = train(run, *splits, tmp_path, save_seconds=0.0, report=lines.append)
+    saved: list[int] = []
+    habits = Habits(save_seconds=0.0, measure_seconds=3600.0)
+    result = train(run, *splits, tmp_path, habits, report=lines.append, after_save=lambda run: saved.append(run.step))
     assert result["all"].nats_per_note < before - 0.2
-    with (tmp_path / LOG_FILE).open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [int(row["step"]) for row in rows] == list(range(1, 21))
-    assert len(lines) >= 20
+    rows = read_log(tmp_path)
+    assert [int(row["step"]) for row in rows] == [*range(1, 31), 30]
+    assert saved == [*range(1, 31), 30, 30]
+    assert all(float(row["train_loss"]) > 0 for row in rows[:-1])
+    assert [row["valid_nats_per_note"] != "" for row in rows] == [False] * 30 + [True]
     assert float(rows[-1]["valid_nats_per_note"]) == pytest.approx(result["all"].nats_per_note, abs=1e-4)
-    append_log(tmp_path, {**dict.fromkeys(rows[0], ""), "step": 5})
-    assert (tmp_path / LOG_FILE).read_text().count("\n") == 6  # a header, 1 to 4 and the new 5
+    assert f"valid_nats_per_note {rows[-1]['valid_nats_per_note']}" in lines[-1]
+    picture = (tmp_path / CURVE_FILE).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_a_measure_on_the_way_takes_some_pieces_of_each_source(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    learned, valid = splits  # many short pieces of one source, few of the other
+    chosen = steering_pieces(learned, 2, 10_000)
+    assert sorted(piece.source for piece in chosen) == ["bach_m21", "bach_m21", "folk", "folk"]
+    shortest = sorted(len(piece.ids) for piece in learned if piece.source == "folk")[:2]
+    few = [len(piece.ids) for piece in steering_pieces(learned, 2, 1) if piece.source == "folk"]
+    assert sorted(few) == shortest
+    run = start(shape(), replace(CONFIG, budget_steps=3))
+    train(run, learned, valid, tmp_path, Habits(save_seconds=3600.0, measure_seconds=0.0))
+    measured = [row["step"] for row in read_log(tmp_path) if row["valid_nats_per_note"]]
+    assert measured == ["1", "2", "3", "3"]
+
+
+def test_a_log_forgets_what_a_killed_run_wrote_after_its_state(tmp_path: Path) -> None:
+    trim_log(tmp_path, 0)
+    assert not draw_curve(tmp_path)
+    for step in (20, 40, 60):
+        append_log(tmp_path, {"step": step, "seconds": 1, "tokens": 1, "lr": 1, "train_loss": 3.0 - step / 100,
+                              "valid_nats_per_note": "", "valid_by_source": ""})  # fmt: skip
+    with (tmp_path / LOG_FILE).open("a") as stream:
+        stream.write("80,1")  # killed here
+    assert [row["step"] for row in read_log(tmp_path)] == ["20", "40", "60"]
+    trim_log(tmp_path, 40)
+    assert [row["step"] for row in read_log(tmp_path)] == ["20", "40"]
+    assert draw_curve(tmp_path) and (tmp_path / CURVE_FILE).stat().st_size > 1000
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    run = start(shape(), CONFIG)
+    with torch.no_grad():
+        next(run.model.parameters()).fill_(torch.nan)
+    with pytest.raises(RequestError, match="lower lr"):
+        train(run, *splits, tmp_path, Habits(save_seconds=0.0))
+    assert not (tmp_path / STATE_FILE).exists()
 
 
 def test_a_damaged_or_missing_state_is_told(tmp_path: Path) -> None:
@@ -115,15 +179,13 @@ def test_a_damaged_or_missing_state_is_told(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
-def test_the_averaged_weights_are_lent_only(splits: tuple[Split, Split]) -> None:
+def test_the_averaged_weights_are_a_model_of_their_own(splits: tuple[Split, Split]) -> None:
     run = start(shape(), CONFIG)
     take(run, Sampler(splits[0], CONFIG), 5)
-    own = [p.detach().clone() for p in run.model.parameters()]
-    with averaged(run) as model:
-        for name, parameter in model.named_parameters():
-            assert torch.equal(parameter, run.average[name])
-    assert all(torch.equal(a, b) for a, b in zip(own, run.model.parameters(), strict=True))
-    assert any(not torch.equal(a, run.average[n]) for a, (n, _) in zip(own, run.model.named_parameters(), strict=True))
+    model = averaged(run)
+    assert not model.training
+    for (name, parameter), own in zip(model.named_parameters(), run.model.parameters(), strict=True):
+        assert torch.equal(parameter, run.average[name]) and not torch.equal(parameter, own)
 
 
 def test_scores_do_not_depend_on_the_batch(splits: tuple[Split, Split]) -> None:
@@ -160,17 +222,52 @@ def test_a_shipped_model_is_the_average_with_its_card(
     assert "clip" not in command("mini", run)
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(shards: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), str(shards), "--preset", "tiny", "--steps", "60"]
-    command += ["--model-option", "context=96", "--train-option", "batch_tokens=96"]
-    state = tmp_path / "killed" / STATE_FILE
-    with subprocess.Popen([*command, "--run", str(state.parent), "--save-every", "0.01s"]) as process:
+COMMAND = ["--preset", "tiny", "--model-option", "context=96", "--train-option", "batch_tokens=96"]
+
+
+def script(shards: Path, run: Path, *words: str) -> list[str]:
+    return [sys.executable, str(SCRIPT), str(shards), *COMMAND, "--device", "cpu", "--run", str(run), *words]
+
+
+def stopped(command: list[str], state: Path, number: int) -> tuple[int, str]:
+    """Run the command, send it a signal once it has saved a state; its exit status and what it said."""
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
-        while not state.exists() and time.monotonic() < deadline and process.poll() is None:
+        while process.poll() is None and time.monotonic() < deadline:
+            if state.exists() and state.stat().st_mtime_ns != before:
+                break
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    killed = load_state(state.parent)
-    assert 0 < killed.step < 60
-    for folder in ("killed", "undisturbed"):
-        subprocess.run([*command, "--run", str(tmp_path / folder)], check=True, capture_output=True)
-    assert same_weights(load_state(tmp_path / "killed"), load_state(tmp_path / "undisturbed"))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_a_run_killed_or_stopped_goes_on_to_the_same_weights(shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    command = script(shards, folder, "--steps", "200", "--save-every", "0.01s", "--measure-every", "1h")
+    stopped(command, folder / STATE_FILE, signal.SIGKILL)
+    killed = load_state(folder).step
+    assert 0 < killed < 200
+    status, said = stopped([*command, "--workers", "2"], folder / STATE_FILE, signal.SIGTERM)
+    step = load_state(folder).step
+    assert status == 128 + signal.SIGTERM and f"stopped by SIGTERM at step {step}" in said
+    assert killed < step < 200
+    for name in ("broken", "undisturbed"):
+        subprocess.run(script(shards, tmp_path / name, "--steps", "200"), check=True, capture_output=True)
+    assert same_weights(load_state(tmp_path / "broken"), load_state(tmp_path / "undisturbed"))
+
+
+def test_exported_parts_are_shipped_elsewhere(shards: Path, tmp_path: Path) -> None:
+    parts, run = tmp_path / "parts", tmp_path / "run"
+    subprocess.run(script(shards, run, "--steps", "2", "--export", str(parts)), check=True, capture_output=True)
+    shutil.rmtree(run)
+    command = script(shards, run, "--import", str(parts), "--name", "mini", "--to", str(tmp_path))
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "| test |" in done.stdout
+    model, card = checkpoint.load(tmp_path / "mini.safetensors")
+    assert card["steps"] == 2 and model.config.context == 96
+    assert (run / CURVE_FILE).exists() and read_log(run) == read_log(parts) != []
+    (parts / "part-0.safetensors").unlink()
+    failed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert failed.returncode == 2 and "copy the whole folder" in failed.stderr
