@@ -26,11 +26,16 @@ COMMANDS = {
     "compose": "A new piece, from a seed or from a motif.",
     "convert": "A file in another format.",
     "continue": "Keep a piece and write on.",
+    "corpus": "Data to train on: from folders of music to shards.",
     "evaluate": "Measure music: metrics, distances between sets, originality, likelihood.",
+    "finetune": "Fit a model to a folder of music, in minutes.",
+    "harmonize": "Keep a melody, or a whole piece, and write what goes with it.",
+    "infill": "Write some bars of a piece anew.",
     "info": "What a file holds, and how it was made.",
     "models": "What models there are.",
     "render": "A picture of a piece.",
     "tokenize": "A piece as the tokens that models read.",
+    "train": "A new model from shards or folders of music.",
 }
 """Each command and its line in `musegen --help`; it lives in the module of its name (continue in continue_)."""
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from musegen.compose.batch import Job, Settled
 
 INTEGERS = ("bars", "polyphony", "density", "top_k", "beams", "max_copy", "seed")
-NUMBERS = ("tempo", "temperature", "top_p", "min_p", "typical_p", "repetition_penalty")
-WORDS = ("style", "key", "meter", "scale", "range", "motif", "search")
+NUMBERS = ("tempo", "temperature", "top_p", "min_p", "typical_p", "repetition_penalty", "guidance")
+WORDS = ("style", "key", "meter", "scale", "voice_leading", "range", "chords", "motif", "search")
 COLUMNS = (*WORDS, *INTEGERS, *NUMBERS, "instrument")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,17 +25,9 @@ def command(file: str, **values: Any) -> None:
     musegen continue tune.mid --bars 8 -o longer.mid
     musegen continue tune.mid --from-bar 5 --only-new --seed 3 -o other_end.mid
     """
-    samples, wishes = values["num_samples"], opt.given(values)
-    opt.refuse_idle(wishes)
+    opt.refuse_idle(opt.given(values))
     if values["key"] and values["scale"] != "strict":
         raise RequestError("--key does nothing without --scale strict: a continuation keeps the key of its piece")
     piece = files.read_input(file, files.reading(values, file))
     checked = opt.request_of(values, 0, prompt=piece, from_bar=values["from_bar"], only_new=values["only_new"])
-    seed = opt.drawn_seed(values["seed"], samples)
-    name = f"{'piece' if file == '-' else Path(file).stem}-continued-{seed}"
-    paths = files.targets(values["output"], name, samples, force=values["force"])
-    requests = [
-        replace(checked, seed=seed + i, made_with=opt.command_line("continue", [Path(file).name], wishes, seed + i))
-        for i in range(samples)
-    ]
-    opt.compose_and_write(requests, paths, values)
+    opt.write_beside("continue", file, "continued", values, checked)

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from musegen.cli.files import plural, say, write_piece, writing
+from musegen.cli.files import plural, say, targets, write_piece, writing
 from musegen.errors import RequestError
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ MUSIC = (
     click.option("--style", help="What kind of piece: folk, chorale, hymn (models show NAME lists them)."),
     click.option("--scale", type=click.Choice(["free", "strict"]), default="free", show_default=True,
                  help="strict: every pitch lies in the key."),
+    click.option("--voice-leading", type=click.Choice(["free", "strict"]),
+                 help="strict: no parallel fifths or octaves  [default: strict for chorale and hymn]"),
     click.option("--range", "pitch_range", help="Lowest and highest pitch, such as C3-C6."),
     click.option("--polyphony", type=click.IntRange(1, 64), help="Most notes at once."),
     click.option("--density", type=click.IntRange(1, 10), help="How busy, 1 to 10."),
+    click.option("--chords", help='The harmony of the new bars, repeated as needed: "Dm | G7/B | C F | C".'),
 )  # fmt: skip
 COPYING = (
     click.option("--max-copy", type=click.IntRange(8, 1000),
@@ -71,27 +75,21 @@ SAMPLING = (
     click.option("--search", type=click.Choice(["sample", "greedy", "beam"]), default="sample", show_default=True,
                  help="How tokens are chosen."),
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
+    click.option("--guidance", type=click.FloatRange(1, 5), default=1.0, show_default=True,
+                 help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off."),
 )  # fmt: skip
 
 REQUEST_ORDER = (
-    *("from_bar", "only_new", "style", "key", "meter", "tempo", "bars", "motif", "instrument", "scale", "pitch_range"),
-    *(
-        "polyphony",
-        "density",
-        "max_copy",
-        "temperature",
-        "top_k",
-        "top_p",
-        "min_p",
-        "typical_p",
-        "repetition_penalty",
-        "search",
-    ),
-    *("beams", "model"),
+    *("from_bar", "only_new", "track", "melody", "keep", "style", "key", "meter", "tempo", "bars", "motif"),
+    *("instrument", "scale", "voice_leading", "pitch_range", "polyphony", "density", "chords", "max_copy"),
+    *("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams", "guidance"),
+    "model",
 )
 """What a piece follows from, in the order in which the command that makes it again says it: so the same call with
 its options in another order writes the same bytes."""
-SAMPLING_NAMES = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams")
+SAMPLING_NAMES = (
+    *("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams", "guidance"),
+)
 IDLE_IN_GREEDY = ("temperature", "top_k", "top_p", "min_p")
 """Filters that never rule out the likeliest token."""
 
@@ -118,7 +116,7 @@ def request_of(values: Mapping[str, Any], seed: int, **more: Any) -> Request:
     from musegen.score.instruments import parse_instrument
     from musegen.score.theory import parse_key, parse_meter
 
-    plain = ("style", "bars", "tempo", "polyphony", "density", "max_copy")
+    plain = ("style", "bars", "tempo", "voice_leading", "polyphony", "density", "max_copy")
     wishes: dict[str, Any] = {name: values[name] for name in plain if values.get(name) is not None}
     wishes["scale"] = values.get("scale") or "free"
     if values.get("key"):
@@ -129,6 +127,8 @@ def request_of(values: Mapping[str, Any], seed: int, **more: Any) -> Request:
         wishes["pitch_range"] = parse_range(values["pitch_range"])
     if values.get("instrument"):
         wishes["instruments"] = tuple(parse_instrument(text) for text in values["instrument"])
+    if values.get("chords"):
+        wishes["chords"] = parse_bars(values["chords"])
     if values.get("motif"):
         wishes["motif"] = motif_of(values["motif"])
     sampling = {name: values[name] for name in SAMPLING_NAMES if values.get(name) is not None}
@@ -143,6 +143,11 @@ def parse_range(text: str) -> tuple[int, int]:
     if not dash or not high:
         raise RequestError(f"cannot read the range {text!r}; write lowest-highest, such as C3-C6")
     return parse_pitch(low.strip()), parse_pitch(high.strip())
+
+
+def parse_bars(text: str) -> tuple[str, ...]:
+    """What stands between the strokes of "Dm | G7/B | C F"; one before the first bar or after the last is welcome."""
+    return tuple(bar.strip() for bar in text.strip().removeprefix("|").removesuffix("|").split("|"))
 
 
 def motif_of(text: str) -> Score:
@@ -196,6 +201,38 @@ def _flag(name: str) -> str:
     return "--" + ("range" if name == "pitch_range" else name.replace("_", "-"))
 
 
+def track_of(piece: Score, text: str) -> int:
+    """The index of the track with this name, or of this number, counted from 1 as `info` does.
+
+    Raises:
+        RequestError: if there is none, or more than one of this name.
+    """
+    names = [track.name for track in piece.tracks]
+    wanted = text.strip().casefold()
+    found = [k for k, name in enumerate(names) if name.strip().casefold() == wanted]
+    if len(found) > 1:
+        raise RequestError(f"{len(found)} tracks are called {text!r}; give the number of one (musegen info lists them)")
+    if not found and wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+        found = [int(wanted) - 1]
+    if not found:
+        there = ", ".join(f"{number} {name}".strip() for number, name in enumerate(names, 1))
+        raise RequestError(f"there is no track {text!r}; there are {there or 'none'}")
+    return found[0]
+
+
+def write_beside(name: str, file: str, suffix: str, values: Mapping[str, Any], checked: Request) -> None:
+    """Compose and write what the command `name` makes of the piece in `file`, `suffix` in its default name."""
+    samples, wishes = values["num_samples"], given(values)
+    seed = drawn_seed(values["seed"], samples)
+    stem = f"{'piece' if file == '-' else Path(file).stem}-{suffix}-{seed}"
+    paths = targets(values["output"], stem, samples, force=values["force"])
+    requests = [
+        replace(checked, seed=seed + i, made_with=command_line(name, [Path(file).name], wishes, seed + i))
+        for i in range(samples)
+    ]
+    compose_and_write(requests, paths, values)
+
+
 def drawn_seed(seed: int | None, samples: int) -> int:
     """The seed given, or one drawn and told."""
     if seed is None:
@@ -215,7 +252,7 @@ def compose_and_write(requests: Sequence[Request], paths: Sequence[Path | None],
     options = writing(values, paths)
     composer = load(model_of(values["model"]), threads=values["threads"])
     written: dict[int, Piece] = {}
-    with progress_bar(sum(request.bars for request in requests)) as advance:
+    with progress_bar(sum(request.new_bars for request in requests)) as advance:
         for event in composer.stream(requests):
             if isinstance(event, Piece):
                 write_piece(event.score, paths[event.index], options, force=values["force"])

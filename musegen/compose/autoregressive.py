@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from musegen.compose.continuation import Prompt, join, prompt_of
+from musegen.compose.continuation import continuation, continued
 from musegen.compose.copying import check_attempts, copied, seed_of
-from musegen.compose.piece import finish, melody, rescaled, stamped
-from musegen.compose.plan import Plan, PlannedState, any_of, only, scale_row
-from musegen.compose.request import Request
+from musegen.compose.filling import Task, passage_of, task_of
+from musegen.compose.guidance import Shadow, unasked
+from musegen.compose.opening import opened, pitches_for
+from musegen.compose.passage import Passage, join
+from musegen.compose.piece import finish, stamped
+from musegen.compose.plan import Plan, PlannedState, any_of
+from musegen.compose.request import Request, may_be_parallel
 from musegen.decoding.generate import Ending, generate
 from musegen.decoding.protocol import Network
 from musegen.errors import RequestError
 from musegen.evaluate import originality_index
-from musegen.score.model import KeySignature, Score, TimeSignature, Track
+from musegen.models import Transformer
+from musegen.score import timing
+from musegen.score.model import Score
 from musegen.score.theory import Key
 from musegen.tokens import STYLES, VOCABULARY, Constraints, Controls, Remi
-from musegen.tokens.state import BoolRow
-from musegen.tokens.vocabulary import DRUM_PROGRAM, KEYS, MAX_BARS_LEFT, METRES, STEPS_PER_QUARTER, TEMPI
-
-STYLE_INSTRUMENTS: dict[str, tuple[int, ...]] = {"folk": (73,), "chorale": (52,) * 4, "hymn": (52,) * 4}
-"""What a style is written for when no instrument is asked for: the programs its training pieces have."""
+from musegen.tokens.vocabulary import DRUM_PROGRAM, N_POLYPHONIES
+from musegen.tokens.writer import Ids
 
 MAX_TOKENS_A_BAR = 400
 """A row that needs more than this many tokens for each of its bars is given up."""
+
+_IS_BAR = any_of("Bar")
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,28 @@ class Piece:
 
 @dataclass
 class _Row:
-    """One request on its way."""
+    """One request on its way, or one passage of it.
+
+    Attributes:
+        request: what is asked for; index: the how manyth it is.
+        state: advanced through `ids`, of which the first `n_prompt` are the prompt; places: their attributes.
+        unasked: the prompt without what was asked for, which guidance reads beside it.
+        passage: what of a given piece is shown and written, and task: what of it is filled in in all.
+        bars: how many are written, those of the passages before with them.
+        attempt: which draft of a piece, and part: which passage, this is.
+    """
 
     request: Request
-    prompt: Prompt | None
+    index: int
     state: PlannedState
     ids: list[int]
+    places: list[tuple[int, ...]]
+    unasked: Ids
+    passage: Passage | None = None
+    task: Task | None = None
     bars: int = 0
-    index: int = 0
     attempt: int = 0
+    part: int = 0
 
 
 class AutoregressiveComposer:
@@ -103,7 +120,10 @@ class AutoregressiveComposer:
                     if isinstance(event, Progress):
                         yield event
                         continue
-                    score = self._finish(event)
+                    score = self._take(event)
+                    if isinstance(score, _Row):
+                        again.append(score)
+                        continue
                     passage = None if index is None else copied(index, event.request, score)
                     if passage is None:
                         yield Piece(event.index, score, event.attempt)
@@ -114,23 +134,25 @@ class AutoregressiveComposer:
 
     def _write(self, rows: Sequence[_Row]) -> Iterator[Progress | _Row]:
         """Write rows of the same sampling options, telling of each finished bar and giving each row as it ends."""
-        bar = any_of("Bar")
+        options = rows[0].request.sampling
+        shadows = [Shadow(row.state, row.unasked) for row in rows] if options.guidance != 1 else []
         steps = generate(
             self._model,
             [row.state for row in rows],
-            [self._read(row.ids) for row in rows],
-            rows[0].request.sampling,
-            [seed_of(row.request.seed, row.attempt) for row in rows],
-            max_tokens=MAX_TOKENS_A_BAR * max(row.request.bars for row in rows),
+            [(np.array(row.ids, np.int64), np.array(row.places, np.int64)) for row in rows],
+            options,
+            [seed_of(row.request.seed, row.attempt + row.part) for row in rows],  # never both: see Request
+            max_tokens=MAX_TOKENS_A_BAR * max(row.request.new_bars for row in rows),
             context=self._context,
-            is_bar=bar,
+            is_bar=_IS_BAR,
+            shadows=[(shadow, (shadow.prompt, shadow.places)) for shadow in shadows],
         )
         for step in steps:
             for k, token in zip(step.rows, step.ids, strict=True):
                 row = rows[k]
                 row.ids.append(int(token))
-                if bar[token]:
-                    yield Progress(row.index, row.bars, row.request.bars, row.attempt)
+                if _IS_BAR[token]:
+                    yield Progress(row.index, row.bars, row.request.new_bars, row.attempt)
                     row.bars += 1
             for k, ending in step.endings.items():
                 if ending is not Ending.DONE:
@@ -140,87 +162,88 @@ class AutoregressiveComposer:
                     )
                 yield rows[k]
 
-    def _read(self, ids: Sequence[int]) -> tuple[Any, Any]:
-        """A prompt's ids and attributes; before the first bar every token has those of the head."""
-        array = np.array(ids, np.int64)
-        if len(self._tokenizer.bar_offsets(array)):
-            return array, self._tokenizer.attributes(array)
-        start = self._tokenizer.grammar().start()
-        return array, np.array([start.attributes] * len(array), np.int16)
-
     def _begin(self, request: Request, index: int, attempt: int = 0) -> _Row:
         """The state and the prompt of a request, the `index`th, for its draft `attempt`."""
-        if request.style is not None and request.style not in self.styles:
-            raise RequestError(f"{self.name} knows the styles {', '.join(self.styles)}, not {request.style!r}")
+        request = self._in_own_style(request)
+        self._check_style(request.style)
+        if request.sampling.guidance != 1 and not isinstance(self._model, Transformer):
+            raise RequestError(f"{self.name} is no transformer, which guidance needs; leave it at 1")
+        if request.infill is not None or request.harmonize:
+            task = task_of(request)
+            self._check_style(task.style)
+            return self._begin_passage(request, index, task)
         if request.prompt is not None:
-            return self._begin_continuation(request, request.prompt, index)
-        request = _with_style(request)
-        if request.motif is not None:
-            request = _framed_by(request, request.motif)
-        constraints = Constraints(request.bars, _pitches(request, request.key), request.polyphony)
-        plan = self._plan(request)
-        state = PlannedState(self._tokenizer.grammar(constraints).start(), plan)
-        bos = VOCABULARY.id("BOS")
-        state.advance(bos)
-        return _Row(request, None, state, [bos], index=index, attempt=attempt)
+            passage = continuation(request, _controls(request), self._room)
+            shown = passage.total - request.bars
+            plan = Plan(harmony=request.harmony, harmony_from=shown)
+            return self._shown(request, index, passage, passage.first + shown, plan, request.style)
+        request, state = opened(request, self.card.get("keys", {}))
+        bos = np.array([VOCABULARY.id("BOS")], np.int32)
+        return _Row(request, index, state, bos.tolist(), _advanced(state, bos), bos, attempt=attempt)
 
-    def _begin_continuation(self, request: Request, piece: Score, index: int) -> _Row:
-        controls = Controls(style=request.style, density=request.density)
-        prompt = prompt_of(piece, request.from_bar, request.bars, controls, self._context * 3 // 4)
-        constraints = Constraints(prompt.shown + request.bars, _pitches(request, None), request.polyphony)
-        state = PlannedState(self._tokenizer.grammar(constraints).start(), Plan(in_scale=request.scale == "strict"))
-        ids = [int(token) for token in prompt.ids]
-        key = _key_said(ids)
-        if request.scale == "strict" and key is None and request.key is None:
+    def _in_own_style(self, request: Request) -> Request:
+        """The request in the style, and for the instruments, that a fine-tuned model writes in by default.
+
+        A harmony for no instruments stays: its style is what tells them.
+        """
+        style = self.card.get("default_style")
+        if style is None or request.style not in (None, style) or (request.harmonize and not request.instruments):
+            return request
+        instruments = request.instruments
+        if request.prompt is None and not instruments:
+            values = self.card.get("default_instruments", ())
+            instruments = tuple((value % DRUM_PROGRAM, value == DRUM_PROGRAM) for value in values)
+        return replace(request, style=style, instruments=instruments)
+
+    def _begin_passage(self, request: Request, index: int, task: Task) -> _Row:
+        """The next passage of what is to be filled in."""
+        controls = replace(_controls(request), style=task.style)
+        passage = passage_of(task, controls, self._room, one_key=request.scale == "strict")
+        first_new = passage.first + int(passage.cells.any(axis=0).argmax())
+        return replace(self._shown(request, index, passage, first_new, Plan(), task.style), task=task)
+
+    def _check_style(self, style: str | None) -> None:
+        if style is not None and style not in self.styles:
+            raise RequestError(f"{self.name} knows the styles {', '.join(self.styles)}, not {style!r}")
+
+    @property
+    def _room(self) -> int:
+        """How many tokens a prompt may take, so that the model keeps it in sight for a while."""
+        return self._context * 3 // 4
+
+    def _shown(
+        self, request: Request, index: int, passage: Passage, first_new: int, plan: Plan, style: str | None
+    ) -> _Row:
+        """A row that goes on from a passage, whose first new bar is the piece's bar `first_new`."""
+        key = request.key or _key_at(passage.piece, first_new)
+        if request.scale == "strict" and key is None:
             raise RequestError("the piece says no key, so a strict scale needs one: give it (--key)")
-        if request.scale == "strict" and request.key is not None:
-            constraints = replace(constraints, pitches=_pitches(request, request.key))
-            state = PlannedState(self._tokenizer.grammar(constraints).start(), Plan())
-        for token in ids:
-            state.advance(token)
-        return _Row(request, prompt, state, ids, index=index)
-
-    def _plan(self, request: Request) -> Plan:
-        """What the head must say, in its order, and what the motif settles."""
-        word = VOCABULARY.id
-        head: list[BoolRow] = []
-        if request.style is not None:
-            head.append(only(word("Style", STYLES.index(request.style))))
-        head.append(_keys_for(request))
-        head.append(any_of("Metre") if request.meter is None else only(word("Metre", _metre_value(request.meter))))
-        head.append(any_of("Tempo") if request.tempo is None else only(word("Tempo", _tempo_value(request.tempo))))
-        head.append(only(word("Bars", min(request.bars - 1, MAX_BARS_LEFT))))
-        if request.density is not None:
-            head.append(only(word("Density", request.density - 1)))
-        for program, is_drum in request.instruments:
-            head.append(only(word("Instrument", DRUM_PROGRAM if is_drum else program)))
-        head.append(only(word("Bar", min(request.bars - 1, MAX_BARS_LEFT))))
-        written, until = ({}, 0) if request.motif is None else self._written(request, request.motif)
-        return Plan(head, written, until, in_scale=request.scale == "strict")
-
-    def _written(self, request: Request, motif: Score) -> tuple[dict[int, list[int]], int]:
-        """The motif's tokens bar by bar, and the step up to which it reaches."""
-        motif = rescaled(motif, STEPS_PER_QUARTER * 20)
-        assert request.meter is not None
-        frame = Score(
-            motif.ticks_per_beat,
-            (Track(melody(motif), program=request.instruments[0][0]),),
-            time_signatures=(TimeSignature(0, *request.meter),),
+        constraints = Constraints(
+            passage.total,
+            pitches_for(request, key),
+            request.polyphony,
+            parallels=may_be_parallel(request, style),
         )
-        steps = -(-motif.end * STEPS_PER_QUARTER // motif.ticks_per_beat)
-        bar = 4 * STEPS_PER_QUARTER * request.meter[0] // request.meter[1]
-        if steps > request.bars * bar:
-            raise RequestError(f"the motif is longer than {request.bars} bars; ask for more bars")
-        ids = self._tokenizer.encode(frame, ends=False)
-        bars = [*self._tokenizer.bar_offsets(ids).tolist(), len(ids)]
-        return {k: ids[a + 1 : b].tolist() for k, (a, b) in enumerate(pairwise(bars))}, steps
+        state = PlannedState(self._tokenizer.grammar(constraints).start(), plan)
+        places = _advanced(state, passage.ids)
+        bare = unasked(passage.ids_without_chords if request.chords else passage.ids)
+        return _Row(request, index, state, passage.ids.tolist(), places, bare, passage)
 
-    def _finish(self, row: _Row) -> Score:
-        score = self._tokenizer.decode(np.array(row.ids, np.int64))
-        if row.prompt is None:
-            score = finish(score, row.request)
+    def _take(self, row: _Row) -> Score | _Row:
+        """The finished piece of a row that has ended, or the row of its next passage."""
+        ids = np.array(row.ids, np.int64)
+        if row.task is not None:
+            assert row.passage is not None
+            task = row.task.join(row.passage, self._tokenizer.grid(ids))
+            if task.cells.any():
+                following = self._begin_passage(row.request, row.index, task)
+                return replace(following, bars=row.bars, part=row.part + 1)
+            score = task.piece
+        elif row.passage is not None:
+            written = self._tokenizer.grid(ids)
+            score = continued(row.passage, join(row.passage, written), written, row.request)
         else:
-            score = join(row.prompt, score, row.request.bars, only_new=row.request.only_new)
+            score = finish(self._tokenizer.decode(ids), row.request)
         made = {"model": self.name, "checksum": self.checksum, "seed": row.request.seed}
         if row.request.max_copy is not None:
             made |= {"max_copy": row.request.max_copy, "redraws": row.attempt}
@@ -234,66 +257,23 @@ def _must_check(requests: Sequence[Request]) -> bool:
     return any(request.max_copy is not None for request in requests)
 
 
-def _with_style(request: Request) -> Request:
-    """The request with a style where nothing says what to write for, and with the style's instruments."""
-    if request.style is None and not request.instruments:
-        request = replace(request, style="folk")
-    if not request.instruments:
-        programs = STYLE_INSTRUMENTS.get(request.style or "", (0,))
-        request = replace(request, instruments=tuple((program, False) for program in programs))
-    return request
+def _advanced(state: PlannedState, ids: Ids) -> list[tuple[int, ...]]:
+    """Take a state through a prompt; the attributes of each of its tokens."""
+    places = []
+    for token in ids.tolist():
+        state.advance(token)
+        places.append(state.attributes)
+    return places
 
 
-def _framed_by(request: Request, motif: Score) -> Request:
-    """The request with the metre, key and tempo that the motif's file says, where nothing else does."""
-    if sum(len(track.notes) > 0 for track in motif.tracks) != 1:
-        raise RequestError("a motif is one line of notes; to go on from a piece of several tracks, continue it")
-    metre = (motif.time_signatures or (TimeSignature(0, 4, 4),))[0]
-    key = Key.from_signature(motif.key_signatures[0]) if motif.key_signatures else None
-    return replace(
-        request,
-        meter=request.meter or (metre.numerator, metre.denominator),
-        key=request.key or key,
-        tempo=request.tempo or (motif.tempos[0].qpm if motif.tempos else None),
-    )
+def _controls(request: Request) -> Controls:
+    """What the head of a prompt says of what was asked for."""
+    low, high = request.pitch_range or (None, None)
+    polyphony = None if request.polyphony is None else min(request.polyphony, N_POLYPHONIES)
+    return Controls(request.style, density=request.density, polyphony=polyphony, low=low, high=high)
 
 
-def _pitches(request: Request, key: Key | None) -> BoolRow | None:
-    """(128,) the pitches that the request allows: its range, and its scale where the key is known."""
-    low, high = request.pitch_range or (0, 127)
-    row = (np.arange(128) >= low) & (np.arange(128) <= high)
-    if request.scale == "strict" and key is not None:
-        row &= scale_row(key)
-        if not row.any():
-            raise RequestError(f"no pitch of {key.name} lies between {low} and {high}; widen the range")
-    return None if row.all() else row
-
-
-def _keys_for(request: Request) -> BoolRow:
-    """The keys the head may say: the one asked for, those that hold the motif, or any."""
-    if request.key is not None:
-        return only(VOCABULARY.id("Key", KEYS.index((request.key.fifths, request.key.mode))))
-    if request.motif is not None:
-        used = np.unique(melody(request.motif)["pitch"])
-        keys = [Key.from_signature(KeySignature(0, *key)) for key in KEYS]
-        fitting = [v for v, key in enumerate(keys) if abs(KEYS[v][0]) <= 5 and scale_row(key)[used].all()]
-        if fitting:
-            return only(*(VOCABULARY.id("Key", value) for value in fitting))
-    return any_of("Key")
-
-
-def _metre_value(meter: tuple[int, int]) -> int:
-    if meter not in METRES:
-        raise RequestError(f"the metre {meter[0]}/{meter[1]} has bars of more than eight quarters, which models lack")
-    return METRES.index(meter)
-
-
-def _tempo_value(tempo: float) -> int:
-    return int(np.abs(np.log(np.array(TEMPI)) - np.log(tempo)).argmin())
-
-
-def _key_said(ids: Sequence[int]) -> Key | None:
-    """The key in a prompt's head."""
-    block = VOCABULARY.blocks["Key"]
-    said = [token - block.start for token in ids if block.start <= token < block.stop]
-    return Key.from_signature(KeySignature(0, *KEYS[said[0]])) if said else None
+def _key_at(piece: Score, bar: int) -> Key | None:
+    """The key in force at a bar."""
+    found = timing.key_at(piece, int(timing.bar_starts(piece, bar)[bar]))
+    return None if found is None else Key.from_signature(found)

@@ -28,7 +28,7 @@ def finish(score: Score, request: Request) -> Score:
         score = with_motif(score, request.motif)
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, round(60e6 / request.tempo)),))
-    return replace(score, tracks=_named(score.tracks), title=request.title or _title(score, request))
+    return replace(score, tracks=named(score.tracks), title=request.title or _title(score, request))
 
 
 def stamped(score: Score, made: dict[str, object]) -> Score:
@@ -90,7 +90,8 @@ def joined(*notes: Array) -> Array:
     return frozen(np.concatenate(notes), NOTE_DTYPE)
 
 
-def _named(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
+def named(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
+    """The tracks with names after their instruments, numbered where there are several of one."""
     names = ["Drums" if track.is_drum else PROGRAM_NAMES[track.program] for track in tracks]
     voices = ("Soprano", "Alto", "Tenor", "Bass")
     if [track.program for track in tracks] == [52] * 4:

@@ -1,4 +1,4 @@
-"""A grammar state held to a request: the head's controls in their order, and music that is already written."""
+"""A grammar state held to a request: the head's controls in their order, chords, and music that is already written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from musegen.compose.harmony import Harmony
 from musegen.score.model import KeySignature
 from musegen.score.theory import Key, scale_pitch_classes
 from musegen.tokens import VOCABULARY, GrammarState
@@ -46,12 +47,15 @@ class Plan:
         written: bar -> the ids that track 0 has there already.
         until: track 0 is written up to this step of the piece; nothing of it may begin before.
         in_scale: whether every pitch must lie in the key that the head says.
+        harmony: the chords that each bar from `harmony_from` on begins with.
     """
 
     head: Sequence[BoolRow] = ()
     written: Mapping[int, Sequence[int]] = field(default_factory=dict)
     until: int = 0
     in_scale: bool = False
+    harmony: Harmony | None = None
+    harmony_from: int = 0
 
     def __deepcopy__(self, memo: dict[int, object]) -> Plan:
         """Itself: nothing in it changes, and states are copied often in beam search."""
@@ -59,13 +63,19 @@ class Plan:
 
 
 class PlannedState:
-    """A GrammarState that follows a Plan; decoding sees no difference."""
+    """A GrammarState that follows a Plan; decoding sees no difference.
+
+    Attributes:
+        told_chords: whether the last token was one of those that say the plan's chords.
+    """
 
     def __init__(self, state: GrammarState, plan: Plan) -> None:
         self.state = state
         self.plan = plan
         self._in_head = 0
         self._due: deque[int] = deque()
+        self._chords_due = 0
+        self.told_chords = False
 
     @property
     def done(self) -> bool:
@@ -94,8 +104,10 @@ class PlannedState:
 
     def advance(self, token: int) -> None:
         """Take one token."""
+        self.told_chords = self._chords_due > 0
         if self._due:
             self._due.popleft()
+            self._chords_due = max(0, self._chords_due - 1)
         elif self.state.head >= -1 and self._in_head < len(self.plan.head):
             self._in_head += 1
         key = _B["Key"]
@@ -103,6 +115,9 @@ class PlannedState:
             self._hold_to(Key.from_signature(KeySignature(0, *KEYS[token - key.start])))
         self.state.advance(token)
         if _B["Bar"].start <= token < _B["Bar"].stop:
+            if self.plan.harmony is not None and self.state.bar >= self.plan.harmony_from:
+                self._due.extend(self.plan.harmony.tokens(self.state.bar - self.plan.harmony_from, self.state.metre))
+                self._chords_due = len(self._due)
             self._due.extend(self.plan.written.get(self.state.bar, ()))
 
     def _hold_to(self, key: Key) -> None:

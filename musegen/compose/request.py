@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from musegen.compose.harmony import Harmony, parse_chords
 from musegen.decoding.filters import SamplingOptions
 from musegen.errors import RequestError
+from musegen.score import timing
 from musegen.score.model import Score
 from musegen.score.theory import Key
 from musegen.tokens import STYLES
@@ -14,26 +16,56 @@ MAX_BARS = 256
 TEMPO_RANGE = (20.0, 320.0)
 SCALES = ("free", "strict")
 COPY_RANGE = (8, 1000)
+STYLE_INSTRUMENTS: dict[str, tuple[tuple[int, bool], ...]] = {
+    "folk": ((73, False),),
+    "chorale": ((52, False),) * 4,
+    "hymn": ((52, False),) * 4,
+    "choir": ((52, False),) * 4,
+    "song": ((53, False), (0, False), (0, False)),
+    "piano": ((0, False), (0, False)),
+    "quartet": ((40, False), (40, False), (41, False), (42, False)),
+    "guitar": ((24, False),),
+    "organ": ((19, False), (19, False)),
+    "drums": ((0, True),),
+}
+"""What a style is written for when no instrument is asked for, (program, is_drum) as most of its training pieces; a
+piano for others."""
+PIANO = ((0, False),)
+VOICE_LEADINGS = ("free", "strict")
+STRICT_STYLES = ("chorale", "hymn")
+"""Styles whose voices move in no parallel fifths or octaves unless asked to be free."""
 
 
 @dataclass(frozen=True)
 class Request:
     """A piece to write. What is None is the model's choice.
 
+    Without a prompt it is a new piece. With one it is a continuation of it; or, with `infill`, some of its bars
+    written anew; or, with `harmonize`, new tracks beside some of its tracks.
+
     Attributes:
-        bars: how many new bars.
+        bars: how many new bars, of a new piece or a continuation.
         style: one of the styles the model knows.
         key: the key; with `scale` "strict" every pitch lies in it (in minor the raised sixth and seventh too).
         meter: (numerator, denominator), kept throughout.
         tempo: quarters a minute.
-        instruments: (program, is_drum) of each track; empty: what the style is written for.
+        instruments: (program, is_drum) of each new track; empty: what the style is written for.
+        voice_leading: "strict": no two tracks move in parallel fifths or octaves wherever a pitch is left that does
+            not; "free": as it comes; None: strict in the styles of STRICT_STYLES.
         pitch_range: (lowest, highest) MIDI pitch of all pitched tracks.
         polyphony: the most pitched notes that may sound at once.
         density: 1 to 10, how busy.
+        chords: the harmony, a text a new bar ("Dm", "G7/B", "C G7" spread over the beats), repeated as needed; empty:
+            the model's choice, or, when a piece that has chords is filled in or harmonized, its own.
         motif: notes that the first track begins with, at the first bar line.
-        prompt: a piece to write on from; its notes stand untouched in the result.
+        prompt: a piece to work on; what of it is not written anew stands untouched in the result.
         from_bar: continue from this bar (counted from 1; what follows it is left out) instead of from the end.
         only_new: give back the new bars alone.
+        infill: (first, last) bar of the prompt, counted from 1, to write anew.
+        tracks: indices of the tracks of the prompt that are written anew in them; empty: all that have notes.
+        harmonize: indices of the tracks of the prompt that stand, while new tracks for `instruments` are written
+            beside them in all its bars; other tracks are left out. Empty instruments: what the style is written for
+            (chorale if none is said) but for its first, which the standing track takes.
         max_copy: the most notes that the piece may share with a work of the training set, those of the motif apart;
             what shares more is drawn again. None: as it comes.
         seed: what decides every draw; the same request and seed give the same bytes.
@@ -49,13 +81,18 @@ class Request:
     tempo: float | None = None
     instruments: tuple[tuple[int, bool], ...] = ()
     scale: str = "free"
+    voice_leading: str | None = None
     pitch_range: tuple[int, int] | None = None
     polyphony: int | None = None
     density: int | None = None
+    chords: tuple[str, ...] = ()
     motif: Score | None = None
     prompt: Score | None = None
     from_bar: int | None = None
     only_new: bool = False
+    infill: tuple[int, int] | None = None
+    tracks: tuple[int, ...] = ()
+    harmonize: tuple[int, ...] = ()
     max_copy: int | None = None
     seed: int = 0
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -78,6 +115,8 @@ class Request:
             raise RequestError(f"unknown style {self.style!r}; the styles are {', '.join(STYLES)}")
         if self.scale not in SCALES:
             raise RequestError(f"scale is {self.scale!r}; it is {' or '.join(SCALES)}")
+        if self.voice_leading not in (None, *VOICE_LEADINGS):
+            raise RequestError(f"voice_leading is {self.voice_leading!r}; it is {' or '.join(VOICE_LEADINGS)}")
         if self.pitch_range is not None:
             low, high = self.pitch_range
             if not 0 <= low <= high <= 127:
@@ -87,15 +126,69 @@ class Request:
         if sum(drums for _, drums in self.instruments) > 1:
             raise RequestError("the drums are one track; name them once")
         if self.motif is not None and self.prompt is not None:
-            raise RequestError("a motif begins a new piece and a prompt is a piece to continue; give one of them")
-        if self.prompt is not None and (self.meter, self.tempo, self.instruments) != (None, None, ()):
+            raise RequestError("a motif begins a new piece and a prompt is a piece to work on; give one of them")
+        if self.chords:
+            parse_chords(self.chords)
+        if self.prompt is None:
+            self._check_alone()
+        else:
+            self._check_beside(self.prompt)
+
+    def _check_alone(self) -> None:
+        if self.from_bar is not None or self.only_new:
+            raise RequestError("from_bar and only_new need a piece to continue")
+        if self.infill or self.tracks or self.harmonize:
+            raise RequestError("infill, tracks and harmonize need a piece to work on")
+
+    def _check_beside(self, prompt: Score) -> None:
+        """Check what is asked for against the piece it is asked of."""
+        if (self.meter, self.tempo) != (None, None) or (self.instruments and not self.harmonize):
             raise RequestError("a continuation keeps the metre, the tempo and the tracks of its piece; leave them out")
-        if self.prompt is not None and self.max_copy is not None:
+        if self.max_copy is not None:
             raise RequestError(
                 "max_copy is for new pieces: what a continuation is given may be a known work; leave it out"
             )
-        if self.prompt is None and (self.from_bar is not None or self.only_new):
-            raise RequestError("from_bar and only_new need a piece to continue")
+        ways = {
+            "infill": self.infill,
+            "harmonize": self.harmonize,
+            "from_bar": self.from_bar,
+            "only_new": self.only_new,
+        }
+        asked = [name for name, value in ways.items() if value]
+        if len(asked) > 1 and asked != ["from_bar", "only_new"]:
+            raise RequestError(f"{asked[0]} and {asked[1]} do not go together; give one of them")
+        if self.tracks and self.infill is None:
+            raise RequestError("tracks names the tracks of an infill; say which bars (infill)")
+        for name in ("tracks", "harmonize"):
+            wrong = [k for k in getattr(self, name) if not 0 <= k < len(prompt.tracks)]
+            if wrong:
+                raise RequestError(f"{name} is {wrong[0]}; the piece has the tracks 0 to {len(prompt.tracks) - 1}")
+        if self.infill is not None:
+            n_bars = timing.n_bars(prompt)
+            if not 1 <= self.infill[0] <= self.infill[1] <= n_bars:
+                first, last = self.infill
+                raise RequestError(f"bars {first} to {last} are not there to write anew; the piece has 1 to {n_bars}")
+
+    @property
+    def new_bars(self) -> int:
+        """How many bars are written, in part or whole."""
+        if self.infill is not None:
+            return self.infill[1] - self.infill[0] + 1
+        if self.harmonize:
+            assert self.prompt is not None
+            return timing.n_bars(self.prompt)
+        return self.bars
+
+    @property
+    def harmony(self) -> Harmony | None:
+        """The chords asked for."""
+        return parse_chords(self.chords) if self.chords else None
+
+
+def may_be_parallel(request: Request, style: str | None) -> bool:
+    """Whether tracks may move in parallels in this style."""
+    leading = request.voice_leading or ("strict" if style in STRICT_STYLES else "free")
+    return leading == "free"
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:

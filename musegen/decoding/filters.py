@@ -34,6 +34,7 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "typical_p": (0.0, 1.0, 1.0),
     "repetition_penalty": (1.0, 10.0, 1.0),
     "beams": (1, 64, 4),
+    "guidance": (1.0, 5.0, 1.0),
 }
 """Lowest, highest and default (of a filter: off) value of each option; top_p and typical_p are above 0."""
 
@@ -60,6 +61,8 @@ class SamplingOptions:
     """`greedy` takes the likeliest of what the filters leave, `beam` keeps several sequences (search.py)."""
     beams: int = 4
     """How many sequences beam search keeps."""
+    guidance: float = 1.0
+    """How far what was asked for is followed beyond what the network makes of it (generate.py); 1 is off."""
 
     def __post_init__(self) -> None:
         """Check every range."""
@@ -73,6 +76,17 @@ class SamplingOptions:
             raise RequestError(f"unknown search {self.search!r}: use one of {', '.join(get_args(Search))}")
         if self.search == "beam" and self.temperature == 0:
             raise RequestError("beam search compares probabilities: set a temperature above 0, or use greedy search")
+        if self.search == "beam" and self.guidance != 1:
+            raise RequestError("guidance does not go with beam search: leave one of them out")
+
+
+def guide(conditional: Tensor, unconditional: Tensor, guidance: float) -> Tensor:
+    """Log-weights that lead from what follows anyway to what follows from the request, and beyond.
+
+    Classifier-free guidance (Ho and Salimans, 2022) on log-probabilities; both (..., V).
+    """
+    anyway = unconditional.log_softmax(dim=-1)
+    return anyway + guidance * (conditional.log_softmax(dim=-1) - anyway)
 
 
 def mask(logits: Tensor, allowed: Tensor) -> Tensor:

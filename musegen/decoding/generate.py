@@ -4,6 +4,9 @@ Row i is a function of its prompt, state, options and seed alone: it is the same
 beside it (see reader.py on why to the last bit), and whatever `slots` is. Rows wait until a slot is free, and
 leave it when they end.
 
+With guidance every row has a shadow beside it in the batch: the same tokens without what was asked for. The next
+id is chosen from both readings, as filters.guide mixes them.
+
 Letters: B rows in work, V ids.
 """
 
@@ -20,7 +23,7 @@ from torch import Tensor
 
 from musegen.decoding import filters, search
 from musegen.decoding.filters import SamplingOptions
-from musegen.decoding.protocol import BoolArray, FloatArray, Network, State
+from musegen.decoding.protocol import BoolArray, FloatArray, IntArray, Network, Shadow, State
 from musegen.decoding.reader import Prompt, Reader, padded
 
 RECENT_TOKENS = 64
@@ -54,6 +57,7 @@ def generate(
     max_tokens: int,
     context: int,
     is_bar: BoolArray,
+    shadows: Sequence[tuple[Shadow, Prompt]] = (),
     slots: int = 16,
 ) -> Iterator[Step]:
     """Continue every prompt until its grammar state is done.
@@ -67,15 +71,20 @@ def generate(
         max_tokens: most new ids of a row; one that needs more ends as `Ending.OUT_OF_TOKENS`.
         context: most tokens the model sees; a row that outgrows it goes on from its head and its last bars.
         is_bar: (V,) which ids open a bar.
+        shadows: with guidance, of each row its shadow, already advanced, and the prompt that it reads instead.
         slots: most rows in work at once.
 
     Yields:
         Steps; each row ends in exactly one of them. With beam search a row's ids come when it is complete.
     """
     rows = [
-        _Row(index, state, prompt, search.Draws(seed))
+        _Row(index, state, [prompt], search.Draws(seed))
         for index, (state, prompt, seed) in enumerate(zip(states, prompts, seeds, strict=True))
     ]
+    if options.guidance != 1:
+        for row, (shadow, prompt) in zip(rows, shadows, strict=True):
+            row.shadow = shadow
+            row.prompts.append(prompt)
     ended = [row for row in rows if row.state.done or max_tokens < 1]
     if ended:
         yield Step((), (), {row.index: row.ending for row in ended})
@@ -87,24 +96,33 @@ def generate(
         for row in waiting:
             yield from _search(reader, row, options, max_tokens)
     else:
-        reader = Reader(model, min(slots, len(waiting)), context, is_bar)
+        n_readings = len(waiting[0].prompts)
+        reader = Reader(model, n_readings * min(slots, len(waiting)), context, is_bar)
         yield from _write(reader, waiting, options, max_tokens)
 
 
 @dataclass(eq=False)
 class _Row:
-    """A row in work: what it was given, and how many ids it has written."""
+    """A row in work: what it was given, and how many ids it has written.
+
+    It has one reading by the network, or with guidance two, its own and its shadow's, each with a prompt.
+    """
 
     index: int
     state: State
-    prompt: Prompt
+    prompts: list[Prompt]
     draws: search.Draws
+    shadow: Shadow | None = None
     n_written: int = 0
 
-    def advance(self, token: int) -> None:
-        """Write one id."""
+    def advance(self, token: int) -> dict[int, Sequence[int] | IntArray]:
+        """Write one id; reading -> the attributes with which it reads it."""
         self.state.advance(token)
         self.n_written += 1
+        read = {0: self.state.attributes}
+        if self.shadow is not None and self.shadow.advance(token):
+            read[1] = self.shadow.attributes
+        return read
 
     @property
     def ending(self) -> Ending:
@@ -113,40 +131,61 @@ class _Row:
 
 
 def _write(reader: Reader, waiting: deque[_Row], options: SamplingOptions, max_tokens: int) -> Iterator[Step]:
-    """Greedy and sampled rows, as many at once as there are slots."""
-    rows: dict[int, _Row] = {}  # by slot
+    """Greedy and sampled rows, as many at once as there are slots. Reading i of row r is in slot r * n + i."""
+    n = len(waiting[0].prompts)
+    rows: dict[int, _Row] = {}  # by place
     logits: dict[int, FloatArray] = {}  # (V,) by slot
     while waiting or rows:
-        for slot in range(reader.n_slots):
-            if waiting and slot not in rows:
-                rows[slot] = waiting.popleft()
-                logits[slot] = reader.put(slot, rows[slot].prompt)
-        weights = _filtered(reader, [(slot, rows[slot].state, logits[slot]) for slot in rows], options)
-        if options.search == "greedy":
-            chosen = search.greedy(weights).tolist()
-        else:
-            chosen = search.sample(weights, np.array([row.draws.next() for row in rows.values()])).tolist()
-        for row, token in zip(rows.values(), chosen, strict=True):
-            row.advance(token)
-        tokens = dict(zip(rows, chosen, strict=True))
-        ended = {slot: row for slot, row in rows.items() if row.state.done or row.n_written >= max_tokens}
+        for place in range(reader.n_slots // n):
+            if waiting and place not in rows:
+                rows[place] = waiting.popleft()
+                for slot, prompt in enumerate(rows[place].prompts, place * n):
+                    logits[slot] = reader.put(slot, prompt)
+        work = [(place * n, row.state, _guided(logits, place * n, n, options)) for place, row in rows.items()]
+        chosen = _chosen(_filtered(reader, work, options), list(rows.values()), options)
+        read = {
+            place * n + reading: (token, attributes)
+            for (place, row), token in zip(rows.items(), chosen, strict=True)
+            for reading, attributes in row.advance(token).items()
+        }
+        ended = {place: row for place, row in rows.items() if row.state.done or row.n_written >= max_tokens}
         endings = {row.index: row.ending for row in ended.values()}
         yield Step(tuple(row.index for row in rows.values()), tuple(chosen), endings)
-        for slot in ended:
-            del rows[slot]
-            reader.drop(slot)
-        if rows and not waiting and padded(len(rows)) < reader.n_slots:
-            reader.select(list(rows))
-            tokens = {new: tokens[old] for new, old in enumerate(rows)}
+        for place in ended:
+            del rows[place]
+            for slot in range(place * n, place * n + n):
+                reader.drop(slot)
+                read.pop(slot, None)
+        if rows and not waiting and padded(len(rows) * n) < reader.n_slots:
+            kept = [slot for place in rows for slot in range(place * n, place * n + n)]
+            reader.select(kept)
+            read = {new: read[old] for new, old in enumerate(kept) if old in read}
+            logits = {new: logits[old] for new, old in enumerate(kept)}
             rows = dict(enumerate(rows.values()))
         if rows:
-            last = {slot: (tokens[slot], row.state.attributes) for slot, row in rows.items()}
-            logits = dict(enumerate(reader.read(last)))
+            after = reader.read(read)
+            logits.update((slot, after[slot]) for slot in read)
+
+
+def _guided(logits: dict[int, FloatArray], slot: int, n_readings: int, options: SamplingOptions) -> FloatArray:
+    """(V,) what follows the row whose readings begin in this slot."""
+    if n_readings == 1:
+        return logits[slot]
+    own, shadow = (torch.from_numpy(logits[slot + reading]) for reading in (0, 1))
+    mixed: FloatArray = filters.guide(own, shadow, options.guidance).numpy()
+    return mixed
+
+
+def _chosen(weights: Tensor, rows: Sequence[_Row], options: SamplingOptions) -> list[int]:
+    """The next id of each row out of its log-weights (B, V)."""
+    if options.search == "greedy":
+        return [int(token) for token in search.greedy(weights)]
+    return [int(token) for token in search.sample(weights, np.array([row.draws.next() for row in rows]))]
 
 
 def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int) -> Iterator[Step]:
     """One row by beam search: its live sequences are the slots."""
-    first = reader.put(0, row.prompt)
+    first = reader.put(0, row.prompts[0])
 
     def score(live: list[search.Hypothesis]) -> FloatArray:
         logits = {0: first}

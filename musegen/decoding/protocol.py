@@ -40,11 +40,23 @@ class State(Protocol):
         """An independent state at the same place (beam search)."""
 
 
+class Shadow(Protocol):
+    """A row as guidance reads it beside itself: the same music without what was asked for."""
+
+    @property
+    def attributes(self) -> Sequence[int] | IntArray:
+        """The A extra inputs that go with the last token it read."""
+
+    def advance(self, token: int, /) -> bool:
+        """Take an id that the row's state has just taken; False where the shadow does not read it."""
+
+
 class Cache(Protocol):
     """What a network remembers of the rows it has read."""
 
     lengths: Tensor
-    """(B,) int64 on the CPU: tokens read in each row."""
+    """(B,) int64 on the CPU: tokens read in each row. A row whose length is lowered by one has not read its last
+    token: guidance needs that, which a recurrent network cannot do."""
 
     def select(self, rows: Tensor, /) -> None:
         """Keep these rows, in this order."""

@@ -103,24 +103,28 @@ class Reader:
 
     @torch.inference_mode()
     def read(self, tokens: Mapping[int, tuple[int, Sequence[int] | IntArray]]) -> FloatArray:
-        """Read one more id, with its attributes, in each occupied slot; the logits (S, V) of what follows.
+        """Read one more id, with its attributes, in these slots; the logits (S, V) of what follows in them.
 
-        A slot whose context is full is read anew from its head and last bars.
+        A slot whose context is full is read anew from its head and last bars. Occupied slots that are not named
+        stay as they are.
         """
         n_attributes = len(next(iter(tokens.values()))[1])
         ids = torch.zeros(self.n_slots, 1, dtype=torch.int64)
         attributes = torch.zeros(self.n_slots, 1, n_attributes, dtype=torch.int64)
         lengths = self._cache.lengths.tolist()
-        full = [slot for slot in tokens if lengths[slot] >= self._context]
+        full = [slot for slot in self._histories if lengths[slot] >= self._context]
         for slot, (token, values) in tokens.items():
             history = self._histories[slot]
             history[0].append(token)
             history[1].append(values)
             ids[slot, 0] = token
             attributes[slot, 0] = torch.as_tensor(np.asarray(values, np.int64))
-        idle = [slot for slot in range(self.n_slots) if slot not in tokens or lengths[slot] >= self._context]
+        idle = [slot for slot in range(self.n_slots) if slot not in self._histories or slot in full]
         self._cache.reset(torch.tensor(idle, dtype=torch.int64))
         logits = self._forward(ids, attributes, self._cache)
+        held = [slot for slot in self._histories if slot not in tokens and slot not in full]
+        if held:
+            self._cache.lengths[held] -= 1
         for slot in full:
             logits[slot] = self._prefill(slot, whole=False)
         return logits

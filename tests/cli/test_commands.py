@@ -10,7 +10,7 @@ from pathlib import Path
 import miditoolkit
 import pytest
 
-from musegen.score.formats import write
+from musegen.score.formats import read, write
 from musegen.score.model import Score, Text, Track
 from tests.cli.words import QUICK, SAMPLE, Run
 
@@ -71,6 +71,51 @@ def test_continue_render_tokenize_and_models(run: Run) -> None:
     assert out.splitlines()[0].startswith("BOS") and len(out.splitlines()) == 4 and "tokens a note" in err
     assert "tiny-random" in run("models", "list")[1]
     assert "checksum" in run("models", "show", "tiny-random")[1]
+
+
+def test_infill_writes_some_bars_anew_and_says_how(run: Run) -> None:
+    shutil.copy(SAMPLE, "tune.mid")
+    words = ("infill", "tune.mid", "-m", "tiny-random", "--bars", "7-8", "--track", "Voice 2", "--track", "3")
+    code, out, _ = run(*words, "--chords", "F | C7", "--guidance", "1.5", "--seed", "1", "-o", "a.mid")
+    assert (code, out) == (0, "a.mid\n")
+    before, after = read("tune.mid"), read("a.mid")
+    assert [old == new for old, new in zip(before.tracks, after.tracks, strict=True)] == [True, False, False, True]
+    assert [chord.symbol for chord in after.chords] == ["F", "C7", "N"]
+    again = shlex.split(run("info", "a.mid")[1].split("made with: musegen ")[1].splitlines()[0])
+    assert run(*again, "-o", "b.mid")[0] == 0
+    assert Path("a.mid").read_bytes() == Path("b.mid").read_bytes()
+    assert run("infill", "tune.mid", "-m", "tiny-random", "--bars", "14", "--seed", "1")[1] == "tune-infilled-1.mid\n"
+
+
+def test_harmonize_keeps_the_melody_or_all_and_writes_the_rest(run: Run) -> None:
+    shutil.copy(SAMPLE, "tune.mid")
+    quick = ("-m", "tiny-random", "--polyphony", "3", "--seed", "2")
+    code, out, _ = run("harmonize", "tune.mid", *quick, "-n", "2")
+    assert (code, out.split()) == (0, ["tune-harmonized-2-001.mid", "tune-harmonized-2-002.mid"])
+    chorale = read("tune-harmonized-2-001.mid")
+    assert [track.name for track in chorale.tracks] == ["Voice 1", "Alto", "Tenor", "Bass"]
+    assert chorale.tracks[0] == read("tune.mid").tracks[0], "of two equally high ones the first"
+    words = ("harmonize", "tune.mid", "--keep", "--instrument", "acoustic bass", "--chords", "| F | F C7 |")
+    assert run(*words, *quick, "-o", "a.mid")[0] == 0
+    made = read("a.mid")
+    assert made.tracks[:4] == read("tune.mid").tracks and made.tracks[4].program == 32
+    assert [chord.symbol for chord in made.chords] == ["F", "C7"] * 7
+    again = shlex.split(run("info", "a.mid")[1].split("made with: musegen ")[1].splitlines()[0])
+    run(*again, "-o", "b.mid")
+    assert Path("a.mid").read_bytes() == Path("b.mid").read_bytes()
+    assert run("harmonize", "tune.mid", "--melody", "4", *quick, "-o", "c.mid")[0] == 0
+    assert read("c.mid").tracks[0] == read("tune.mid").tracks[3]
+
+
+def test_chords_and_guidance_of_new_pieces_and_in_plans(run: Run) -> None:
+    wishes = ("--chords", "Dm7 | G7 C", "--guidance", "2")
+    assert run("compose", *QUICK[:2], "--bars", "2", "--meter", "2/4", *wishes, "--seed", "5", "-o", "a.mid")[0] == 0
+    assert [(chord.time, chord.symbol) for chord in read("a.mid").chords] == [(0, "Dm7"), (960, "G7"), (1440, "C")]
+    Path("plan.csv").write_text("bars,meter,chords,guidance,seed\n2,2/4,Dm7 | G7 C,2,5\n")
+    assert run("batch", "plan.csv", "-m", "tiny-random", "-o", "songs")[0] == 0
+    assert Path("songs/song-001.mid").read_bytes() == Path("a.mid").read_bytes()
+    run("continue", "a.mid", "-m", "tiny-random", "--bars", "1", "--chords", "F", "--seed", "5", "-o", "b.mid")
+    assert [chord.symbol for chord in read("b.mid").chords] == ["Dm7", "G7", "C", "F"]
 
 
 def test_json_holds_everything_and_quiet_nothing(run: Run) -> None:

@@ -101,12 +101,12 @@ def test_the_split_asked_for_is_measured(run: Run, folk: str) -> None:
         (("silent.mid",), "of 1 files none can be used (silent.mid: holds no notes)"),
         (("bare",), "no piece of split test; choose another --split"),
         (("folk", "-m", "nonsense"), "nonsense"),
-        (("folk", "--markov", "folk"), "build it with scripts/build_corpus.py"),
+        (("folk", "--markov", "folk"), "build it with musegen corpus build"),
         (("folk", "--markov", "nowhere"), "'nowhere' does not exist"),
         (("folk", "--order", "9"), "--order"),
         (("folk", "--context", "9"), "--context"),
         (("folk", "--split", "all"), "--split"),
-        (("damaged",), "build it with scripts/build_corpus.py"),
+        (("damaged",), "build it with musegen corpus build"),
     ],
 )
 def test_wrong_calls_are_refused_in_one_line(run: Run, folk: str, arguments: tuple[str, ...], message: str) -> None:

@@ -25,8 +25,8 @@ def test_a_known_tune_is_named(run: Run) -> None:
     code, out, err = run("evaluate", "originality", str(SAMPLES / "amazing_grace.mid"))
     assert code == 0
     assert '35 notes of "Amazing Grace" (openhymnal), unchanged, in bars 1 to 16 of track 1: 100 % of the piece' in out
-    assert "of 238 real pieces share as much or more" in out
-    assert err == "compared 1 piece with 4071 works (3666 folk, 210 openhymnal, 195 bach_m21)\n"
+    assert "of 460 real pieces share as much or more" in out
+    assert err.startswith("compared 1 piece with 8411 works (3782 folk, 205 openhymnal, 198 bach_m21, 1192 lieder, ")
 
 
 def test_one_file_that_cannot_be_read_does_not_stop_the_rest(run: Run) -> None:
@@ -39,7 +39,7 @@ def test_one_file_that_cannot_be_read_does_not_stop_the_rest(run: Run) -> None:
     code, out, _ = run("--json", "evaluate", "originality", "songs")
     record = json.loads(out)
     assert code == 0 and set(record["skipped"]) == {"songs/b.mid", "songs/c.mid"}
-    assert record["index"]["works"] == {"folk": 3666, "openhymnal": 210, "bach_m21": 195}
+    assert record["index"]["works"].items() >= {"folk": 3782, "openhymnal": 205, "bach_m21": 198}.items()
     found = record["pieces"]["songs/a.mid"]
     assert (found["notes"], found["changes"], found["transposition"], found["share"]) == (35, 0, 2, 1.0)
     assert found["work"]["title"] == "Amazing Grace" and 0 < found["real_share"] < 0.1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from musegen.compose import Piece, Progress, Request, load
+from musegen.compose import Piece, Progress, Request
 from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.decoding.filters import SamplingOptions
 from musegen.errors import RequestError
@@ -13,13 +13,6 @@ from musegen.score import timing
 from musegen.score.formats import to_bytes
 from musegen.score.model import CONTROL_DTYPE, KeySignature, Score, Tempo, Text, TimeSignature, Track, frozen
 from musegen.score.theory import Key, parse_key, scale_pitch_classes
-
-
-@pytest.fixture(scope="module")
-def composer() -> AutoregressiveComposer:
-    found = load("tiny-random")
-    assert isinstance(found, AutoregressiveComposer)
-    return found
 
 
 def one(composer: AutoregressiveComposer, **wishes: object) -> Score:

@@ -55,6 +55,22 @@ class BarState:
         return copy.copy(self)
 
 
+class EveryThird:
+    """A shadow of a BarState that does not read ids divisible by three, but for those of the grammar."""
+
+    def __init__(self) -> None:
+        self.n_read = 0
+
+    @property
+    def attributes(self) -> tuple[int, ...]:
+        return (self.n_read % ATTRIBUTE_SIZES[0], 1)
+
+    def advance(self, token: int) -> bool:
+        is_read = token < FIRST_WORD or token % 3 > 0
+        self.n_read += is_read
+        return is_read
+
+
 class FreeState:
     """Anything may follow anything; EOS, or as many tokens as given, ends it."""
 
@@ -132,6 +148,7 @@ def run(
     max_tokens: int = 1000,
     context: int = 128,
     slots: int = 16,
+    shadows: Sequence[EveryThird] = (),
 ) -> tuple[list[list[int]], dict[int, Ending]]:
     """Every row's new ids, and how each ended. The states are taken through their prompts (BOS without any)."""
     prompts = [[BOS]] * len(states) if prompts is None else prompts
@@ -142,12 +159,16 @@ def run(
             state.advance(token)
             attributes.append(tuple(state.attributes))
         inputs.append((np.array(prompt), np.array(attributes, np.int64).reshape(len(prompt), len(state.attributes))))
+    beside = []
+    for shadow in shadows:
+        shadow.advance(BOS)
+        beside.append((shadow, (np.array([BOS]), np.array([shadow.attributes]))))
     written: list[list[int]] = [[] for _ in states]
     endings: dict[int, Ending] = {}
     vocab = len(states[0].allowed())
     for step in generate(
         model, states, inputs, options or SamplingOptions(), list(seeds or range(len(states))),
-        max_tokens=max_tokens, context=context, is_bar=np.arange(vocab) == BAR, slots=slots,
+        max_tokens=max_tokens, context=context, is_bar=np.arange(vocab) == BAR, shadows=beside, slots=slots,
     ):  # fmt: skip
         assert not set(step.rows) & set(endings), "a row wrote after its end"
         for row, token in zip(step.rows, step.ids, strict=True):

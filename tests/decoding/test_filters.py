@@ -37,6 +37,18 @@ def test_mask_rules_out() -> None:
     assert logits.tolist() == [[1.0, -INF, 3.0]]
 
 
+@given(batches())
+def test_guidance_of_one_or_towards_itself_changes_no_probability(logits: Tensor) -> None:
+    other = logits.flip(-1)
+    torch.testing.assert_close(filters.guide(logits, other, 1.0), logits.log_softmax(-1))
+    torch.testing.assert_close(filters.guide(logits, logits + 5, 4.0), logits.log_softmax(-1))
+
+
+def test_guidance_leads_away_from_what_follows_anyway() -> None:
+    mixed = filters.guide(logits_of([0.5, 0.5]), logits_of([0.8, 0.2]), 2.0)
+    assert mixed[0].exp().tolist() == pytest.approx([0.5**2 / 0.8, 0.5**2 / 0.2])
+
+
 def test_penalty_multiplies_log_probabilities_of_recent_ids() -> None:
     logits = filters.penalise(logits_of(PROBABILITIES) + 3, torch.tensor([[True, False, False, True]]), 2.0)
     assert logits[0].exp().tolist() == pytest.approx([0.25, 0.25, 0.15, 0.01])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from musegen.decoding import Ending, SamplingOptions
-from tests.decoding.fakes import BAR, BOS, EOS, FIRST_WORD, BarState, TableNetwork, run, tiny
+from musegen.decoding import Ending, SamplingOptions, filters
+from musegen.models import Model
+from tests.decoding.fakes import BAR, BOS, EOS, FIRST_WORD, BarState, EveryThird, TableNetwork, run, tiny
 
 BARS, PER_BAR = 6, 9  # 61 tokens with EOS
 WARM = SamplingOptions(temperature=1.3, top_p=0.98, repetition_penalty=1.1)
@@ -152,3 +153,51 @@ def test_rows_that_are_done_or_have_no_tokens_end_at_once() -> None:
 def test_a_model_in_training_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="eval"):
         run(tiny().train(), pieces(1))
+
+
+GUIDED = SamplingOptions(search="greedy", guidance=2.5)
+
+
+def guided_by_hand(model: Model, state: BarState) -> list[int]:
+    """What guidance writes, each step from both whole sequences without any cache."""
+    shadow, ids, places, read, read_places = EveryThird(), [BOS], [], [BOS], []
+    state.advance(BOS)
+    shadow.advance(BOS)
+    places.append(state.attributes)
+    read_places.append(shadow.attributes)
+    while not state.done:
+        own, anyway = (
+            model(torch.tensor([a]), torch.tensor([b]))[0, -1].double().detach()
+            for a, b in ((ids, places), (read, read_places))
+        )
+        mixed = filters.guide(own, anyway, 2.5).masked_fill(~torch.from_numpy(state.allowed()), -torch.inf)
+        ids.append(int(mixed.argmax()))
+        state.advance(ids[-1])
+        places.append(state.attributes)
+        if shadow.advance(ids[-1]):
+            read.append(ids[-1])
+            read_places.append(shadow.attributes)
+    assert len(read) < len(ids)
+    return ids[1:]
+
+
+def test_guidance_reads_a_shadow_that_may_skip_tokens() -> None:
+    model = tiny()
+    expected = [guided_by_hand(model, BarState(1 + i % 3, 4 + i)) for i in range(5)]
+    for slots in (16, 2, 1):
+        states, shadows = [BarState(1 + i % 3, 4 + i) for i in range(5)], [EveryThird() for _ in range(5)]
+        assert run(model, states, GUIDED, slots=slots, shadows=shadows)[0] == expected
+    assert run(model, [BarState(1, 4)], SamplingOptions(search="greedy"))[0] != expected[:1]
+
+
+def test_a_guided_row_that_outgrows_the_context_is_the_same_alone_and_among_others() -> None:
+    model, options = tiny(), SamplingOptions(guidance=1.5)
+    alone = [
+        run(model, [BarState(6, 9)], options, [seed], context=32, shadows=[EveryThird()])[0][0] for seed in range(3)
+    ]
+    together, _ = run(
+        model, [BarState(6, 9) for _ in range(3)], options, context=32, shadows=[EveryThird() for _ in range(3)]
+    )
+    assert together == alone and len(alone[0]) == 6 * 10 + 1
+    with pytest.raises(ValueError, match="zip"):
+        run(model, [BarState(1, 1)], options)

@@ -45,14 +45,14 @@ from musegen.cli.files import tell_skipped
     help="Make all notes of a piece equally loud first: the shipped models know no dynamics, and pay dearly for them.",
 )
 @click.option(
-    "--context", type=click.IntRange(64, 512), default=512, show_default=True, help="Longest window, in tokens."
+    "--context", type=click.IntRange(64, 4096), help="Longest window, in tokens  [default: what each model can see]."
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="To compute with.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that read  [default: one for each core].")
 @click.pass_context
 def command(
     ctx: click.Context, /, paths: tuple[Path, ...], models: tuple[str, ...], shards: Path | None, order: int,
-    split: str, level: bool, context: int, threads: int, workers: int | None,
+    split: str, level: bool, context: int | None, threads: int, workers: int | None,
 ) -> None:  # fmt: skip
     """Measure what models spend on the music in PATH...: nats per note and bits per second, for each folder.
 

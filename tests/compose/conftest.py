@@ -1,0 +1,15 @@
+"""The composer that these tests drive: whatever the weights, a piece is what was asked for, so they are random."""
+
+from __future__ import annotations
+
+import pytest
+
+from musegen.compose import load
+from musegen.compose.autoregressive import AutoregressiveComposer
+
+
+@pytest.fixture(scope="session")
+def composer() -> AutoregressiveComposer:
+    found = load("tiny-random")
+    assert isinstance(found, AutoregressiveComposer)
+    return found
