@@ -31,13 +31,13 @@ Pieces = list[tuple[Work, Score]]
 
 
 def shard_pieces(folder: Path, split: str) -> Pieces:
-    """The whole pieces of a split as the tokens have them."""
+    """The pieces of a split as the tokens have them."""
     info, tokenizer = load_info(folder, Remi().vocabulary.fingerprint), Remi()
     pieces = load_split(folder, split)
     names, titles = info["names"][split], info["titles"][split]
     return [
-        (Work(name, title, pieces[i].source), tokenizer.decode(pieces[i].ids))
-        for name, title, i in zip(names, titles, pieces.whole.tolist(), strict=True)
+        (Work(name, title, piece.source), tokenizer.decode(piece.ids))
+        for name, title, piece in zip(names, titles, pieces, strict=True)
     ]
 
 
@@ -76,7 +76,7 @@ def main() -> int:
     """Parse, build, report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, help="folders that hold a manifest.csv")
-    parser.add_argument("--shards", type=Path, help="shards as scripts/build_corpus.py writes them, instead of folders")
+    parser.add_argument("--shards", type=Path, help="shards as musegen corpus build writes them, instead of folders")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file")
     options = parser.parse_args()
     left_out: Counter[str] = Counter()

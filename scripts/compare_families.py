@@ -24,7 +24,7 @@ import torch
 
 from musegen.compose import Composer, Request
 from musegen.compose.autoregressive import AutoregressiveComposer
-from musegen.corpus.manifest import find_source, read_manifest
+from musegen.corpus.manifest import read_manifest
 from musegen.corpus.shards import Split, load_info, load_split
 from musegen.errors import MusegenError, RequestError
 from musegen.evaluate import compare, originality_index
@@ -40,7 +40,9 @@ from musegen.tokens import Remi
 from musegen.train.config import TrainConfig, parse_seconds
 from musegen.train.held_out import markov
 from musegen.train.objective import scorer
-from musegen.train.trainer import STATE_FILE, finished, load_state, start, train
+from musegen.train.ship import styles_of
+from musegen.train.state import STATE_FILE, averaged, load_state, start
+from musegen.train.trainer import train
 
 CONTEXT = 512
 RESULT = "result.json"
@@ -102,8 +104,8 @@ def network(name: str, **shape: Any) -> Callable[[Task], Trained]:
             run = start(config, options)
         learned, valid = (load_split(task.shards, s, tokenizer.vocabulary.fingerprint) for s in ("train", "valid"))
         train(run, learned, valid, task.run, report=lambda line: print(line, file=sys.stderr, flush=True))
-        model = finished(run)
-        styles = sorted({source["style"] for source in load_info(task.shards)["sources"].values()})
+        model = averaged(run)
+        styles = sorted({style for s in load_info(task.shards)["sources"].values() for style in styles_of(s)})
         composer = AutoregressiveComposer(name, model, {"styles": styles}, "")
         return Trained(model.n_parameters, run.seconds, composer, scorer(model))
 
@@ -147,7 +149,7 @@ def measured(family: str, task: Task, test: Split, reference: FeatureTable, opti
     nats = float("nan")
     if trained.scorer is not None:
         nats = evaluate(trained.scorer, test, CONTEXT)["all"].nats_per_note
-    style = find_source(options.reference).style
+    style = styles_of(load_info(task.shards)["sources"][options.reference.name])[0]
     scores, seconds = songs(trained.composer, style, options.count, options.bars, task.seed)
     c = compare.evaluate(measure_scores(scores, bars=options.bars), reference, seed=0)
     index = originality_index.load(options.index)
@@ -222,7 +224,8 @@ def check(options: argparse.Namespace) -> list[str]:
             raise RequestError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
     if options.count < MIN_PIECES:
         raise RequestError(f"--count {options.count}: a comparison needs {MIN_PIECES} songs at least")
-    find_source(options.reference)
+    if options.reference.name not in load_info(options.shards)["sources"]:
+        raise RequestError(f"{options.reference}: not a source of {options.shards}; build the shards with it")
     parse_seconds(options.budget)
     return families
 
@@ -258,7 +261,7 @@ def results_of(options: argparse.Namespace) -> list[Result]:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("shards", type=Path, help="folder that scripts/build_corpus.py wrote")
+    parser.add_argument("shards", type=Path, help="folder that musegen corpus build wrote")
     parser.add_argument("--reference", type=Path, required=True, help="folder with a manifest.csv: the real songs")
     parser.add_argument("--run", type=Path, required=True, help="folder for runs and figures; goes on from there")
     parser.add_argument("--families", default=",".join(FAMILIES), help=f"default {','.join(FAMILIES)}")

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from musegen.corpus.build import BuildConfig, build
-from musegen.train.trainer import LOG_FILE
+from musegen.train.curve import LOG_FILE
 from tests.tiny_corpus import tune, write_folder
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "compare_families.py"
@@ -132,7 +132,7 @@ def test_seeds_are_told_as_mean_and_range(script: ModuleType, corpus: Path, tabl
     [
         (("--families", "markov,gan"), "unknown family 'gan'; there are transformer, lstm, markov"),
         (("--count", "19"), "needs 20 songs at least"),
-        (("--reference", "elsewhere"), "unknown source 'elsewhere'; known folder names: folk"),
+        (("--reference", "elsewhere"), "elsewhere: not a source of"),
         (("--budget", "soon"), "soon"),
         (("--bars", "5"), "12 pieces of valid and test; 20 are needed"),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-WRITES_MUSIC = {"compose", "continue", "batch"}
+WRITES_MUSIC = {"compose", "continue", "infill", "harmonize", "batch"}
 
 
 def commands(text: str) -> list[list[str]]:

@@ -225,7 +225,8 @@ def test_a_model_may_have_an_index_of_its_own(tmp_path: Path) -> None:
 
 def test_the_shipped_index_says_what_it_covers() -> None:
     index = load()
-    assert {work.source for work in index.works} == {"folk", "openhymnal", "bach_m21"} == set(index.real)
+    assert {work.source for work in index.works} - set(index.real) == {"quartets", "gmd"}  # not held out; only drums
+    assert set(index.real) == {"folk", "openhymnal", "bach_m21", "lieder", "mutopia", "chopin", "polish"}
     assert index.facts["split"] == "train"
     assert sum(map(len, index.real.values())) > 200
-    assert SHIPPED.stat().st_size < 1_000_000
+    assert SHIPPED.stat().st_size < 2_500_000

@@ -1,0 +1,220 @@
+"""The scripts that measure what the composer promises, from end to end: random weights, made-up music, seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from musegen import checkpoint
+from musegen.corpus.build import BuildConfig, build
+from musegen.evaluate.pitch import likeliest_key
+from musegen.models import build as build_model
+from musegen.models import preset
+from musegen.score.model import NOTE_DTYPE, Chord, Score, Track
+from musegen.score.theory import parse_key
+from musegen.tokens import VOCABULARY, Remi
+from musegen.train.held_out import gather
+from tests.tiny_corpus import tune, write_folder
+
+Load = Callable[[str], ModuleType]
+Folders = tuple[Path, Path]
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def script() -> Iterator[Load]:
+    """A script as a module, by name."""
+    loaded: list[str] = []
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        loaded.append(name)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in loaded:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Random weights that keep some hundred tokens in sight."""
+    path = tmp_path_factory.mktemp("model") / "random.safetensors"
+    tokenizer = Remi()
+    torch.manual_seed(0)
+    shape = preset("tiny", tokenizer.vocabulary.size, tokenizer.attribute_sizes, context=1024)
+    checkpoint.save(path, build_model(shape), {"styles": []})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """Tunes and chorales, some of each held out."""
+    root = tmp_path_factory.mktemp("music")
+    splits = ["train", "valid", "valid", "test"]
+    folk = [(f"t{k}", tune(k, bars=16 + k), split, "") for k, split in enumerate(splits)]
+    bach = [(f"c{k}", tune(50 + k, bars=16, voices=4, program=52), split, "") for k, split in enumerate(splits)]
+    return write_folder(root / "folk", folk), write_folder(root / "bach_m21", bach)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The cells of a Markdown table by the first."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
+    return {row[0]: row[1:] for row in cells}
+
+
+def test_promises_are_measured(
+    script: Load, folders: Folders, model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = script("controls_report")
+    monkeypatch.setattr(report, "BARS", 4)
+    report.main(["-m", model, "--count", "2", "--styles", "folk,chorale", "--real", *map(str, folders)])
+    table = rows(capsys.readouterr().out)
+    assert table["pieces"] == ["10", "12"]  # a tune has no polyphony to ask for
+    for always in ("4 bars exactly", "metre asked is the metre of every bar", "scale strict: notes in the scale",
+                   "instruments asked are the tracks", "tempo asked, kept throughout"):  # fmt: skip
+        assert table[always] == ["100.0", "100.0"], always
+    assert table["polyphony never above what was asked"] == ["–", "100.0"]
+    assert table["pieces, real"] == ["2", "2"]
+    fits = [float(cell) for cell in table["chords: beats most of whose notes fit, real"]]
+    assert min(fits) > 50  # these are the chords that explain the notes best
+
+
+def test_ranks_of_equal_values_are_shared(script: Load) -> None:
+    report = script("controls_report")
+    assert report.mean_ranks(np.array([5, 1, 5, 9])).tolist() == [2.5, 1, 2.5, 4]
+    assert report.spearman([(1, 2), (2, 4), (3, 4), (4, 9)]) == pytest.approx(0.9486832980505138)
+    assert report.spearman([(1, 3), (2, 2), (3, 1)]) == pytest.approx(-1)
+
+
+def test_notes_fit_the_chords_that_they_are(script: Load) -> None:
+    report = script("controls_report")
+    triads = Score(tracks=tuple(replace(track, notes=track.notes[:0]) for track in tune(0).tracks))
+    notes = np.zeros(6, tune(0).tracks[0].notes.dtype)
+    notes["start"], notes["pitch"] = [0, 0, 0, 1920, 1920, 1920], [60, 64, 67, 62, 65, 69]
+    notes["duration"], notes["velocity"] = 1920, 80
+    piece = triads.with_tracks([replace(triads.tracks[0], notes=notes)])
+    chords = [Chord(0, "C"), Chord(1920, "Dm")]
+    assert report.fit(piece, chords).tolist() == [1.0] * 8
+    assert report.fit(piece, [Chord(0, "C")]).tolist() == [1.0] * 4 + [0.0] * 4
+    assert report.fit(piece, [Chord(0, "N")]).tolist() == []
+
+
+def test_relatives_share_a_signature(script: Load) -> None:
+    report = script("controls_report")
+    assert report.related(parse_key("A minor"), parse_key("C major"))
+    assert report.related(parse_key("Eb minor"), parse_key("F# major"))
+    assert not report.related(parse_key("C minor"), parse_key("C major"))
+
+
+def test_gaps_are_filled_and_nothing_else_changes(
+    script: Load, folders: Folders, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = script("infill_report")
+    report.main(["-m", model, "--split", "valid", "--pieces", "2", "--files", "3", *map(str, folders)])
+    out = capsys.readouterr().out
+    lines = [line.split(" | ") for line in out.splitlines() if line.startswith("| valid")]
+    assert [line[1] for line in lines] == ["folk", "bach_m21"]
+    for line in lines:  # random weights: nearly the entropy of an even choice among what may follow, or more
+        assert [int(line[2]), int(line[3])] == [2, 0]
+        assert all(5 < float(cell) < 25 for cell in line[5:7])
+    assert lines[0][-1].startswith("–") and float(lines[1][-1].strip(" |")) > 5
+    assert "Untouched outside the gap: 3 of 3 files (0 refused)." in out
+
+
+def test_every_form_of_a_gap_is_charged_for_the_same_notes(script: Load, folders: Folders) -> None:
+    report = script("infill_report")
+    words = [VOCABULARY.type_index[name] for name in ("Pitch", "Add", "Drum", "DrumAdd")]
+    for piece in gather(folders, "valid").pieces:
+        gap = report.gap_of(piece, 4, 600)
+        assert gap is not None and report.longest(gap) <= 600
+        forms = [gap.plain(), gap.filled(range(len(gap.grid.programs)))]
+        counts = [int(np.isin(VOCABULARY.types[ids[charged]], words).sum()) for ids, charged in forms]
+        assert counts == [gap.n_notes] * 2
+        single = [gap.filled([track]) for track in gap.tracks]
+        assert sum(int(np.isin(VOCABULARY.types[i[c]], words).sum()) for i, c in single) == gap.n_notes
+    assert report.gap_of(piece, 4, 100) is None
+
+
+def test_a_changed_note_outside_is_found(script: Load) -> None:
+    report = script("infill_report")
+    piece = tune(3)
+    notes = piece.tracks[0].notes.copy()
+    inside, outside = notes.copy(), notes.copy()
+    inside["velocity"][notes["start"] >= 1920 * 11] = 1
+    outside["velocity"][0] = 1
+    longer = inside.copy()
+    longer["duration"][-1] = 5000
+
+    def heard(notes: np.ndarray) -> Score:
+        return piece.with_tracks([replace(piece.tracks[0], notes=notes)])
+
+    span = (1920 * 11, 1920 * 12)
+    assert report.stands(piece, heard(inside), *span)
+    assert not report.stands(piece, heard(outside), *span)
+    assert not report.stands(piece, heard(longer), *span)
+
+
+def test_settings_are_measured_beside_the_real_ones(
+    script: Load, folders: Folders, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = script("harmony_report")
+    report.main(["-m", model, "--count", "1", "--styles", "hymn", str(folders[1]), str(folders[1])])
+    table = rows(capsys.readouterr().out)
+    assert table["the hymns' own settings"][:2] == ["1", "1"]
+    assert table["Bach's chorales"][:2] == ["4", "4"]
+    assert table["musegen, style hymn"][0] == "1"
+    assert all(re.fullmatch(r"[\d.]+", cell) for cell in table["Bach's chorales"])
+
+
+def test_loops_are_timed_in_turn(
+    script: Load, folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build([folders[0]], tmp_path / "shards", (), BuildConfig(workers=1))
+    report = script("training_speed")
+    monkeypatch.setattr(report, "find_spec", lambda _: None)  # transformers takes seconds to load
+    report.main([str(tmp_path / "shards"), "--presets", "tiny", "--seconds", "0.1", "--warm-up", "0", "--repeats", "1"])
+    out = capsys.readouterr().out
+    found = [line.split(" | ") for line in out.splitlines() if line.startswith("| tiny")]
+    assert [line[1] for line in found] == ["musegen", "plain loop"]
+    assert found[0][-1] == "1.00 |" and all(int(line[2].replace(",", "")) > 10_000 for line in found)
+
+
+def test_the_clock_counts_after_the_warm_up(script: Load) -> None:
+    clock = script("training_speed").Clock(0, 0)
+    assert clock.step(1_000_000) and not clock.step(10)
+    assert clock.tokens == 10 and clock.rate > 0
+
+
+@pytest.mark.parametrize("key", ["C major", "F# major", "A minor", "Eb minor"])
+def test_a_cadence_tells_its_key(key: str) -> None:
+    tonic, minor = parse_key(key).tonic_pc, parse_key(key).mode == "minor"
+    third = 3 if minor else 4
+    pitches = np.array([0, third, 7, 5, 8 if minor else 9, 12, 7, 11, 14, 0, third, 7]) + 48 + tonic
+    notes = np.zeros(12, NOTE_DTYPE)
+    notes["start"], notes["pitch"] = np.repeat(np.arange(4), 3) * 480, pitches
+    notes["duration"], notes["velocity"] = 480, 80
+    found = likeliest_key(Score(tracks=(Track(notes),)))
+    assert (found.tonic_pc, found.mode) == (tonic, parse_key(key).mode)
