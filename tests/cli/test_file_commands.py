@@ -85,7 +85,10 @@ def test_every_format_says_how_its_piece_was_made(run: Run, suffix: str) -> None
     code, _, err = run("compose", *QUICK, "--polyphony", "1", "--seed", "4", "-o", f"a.{suffix}")
     assert code == 0 and "text" not in err
     facts = json.loads(run("--json", "info", f"a.{suffix}")[1])
-    assert facts["made_with"].endswith("--bars 1 --polyphony 1 --model tiny-random --seed 4") and facts["made_by"]["seed"] == 4
+    assert (
+        facts["made_with"].endswith("--bars 1 --polyphony 1 --model tiny-random --seed 4")
+        and facts["made_by"]["seed"] == 4
+    )
     assert (facts["bars"], facts["metres"]) == (1, ["2/4"])
 
 

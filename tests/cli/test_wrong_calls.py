@@ -66,7 +66,10 @@ WRONG = [
     ("infill tune.mid --bars 1 --key D", "--key does nothing without --scale strict: "),
     ("infill tune.mid --bars 1 --chords 'F | Hm'", "unknown chord 'Hm' in bar 2; write a root (C, F#, Bb), "),
     ("harmonize tune.mid --keep --melody 1", "--melody does nothing with --keep, which keeps every track; "),
-    ("harmonize tune.mid --style folk --seed 1 -m tiny-random", "a folk is written for one instrument; name those to add "),
+    (
+        "harmonize tune.mid --style folk --seed 1 -m tiny-random",
+        "a folk is written for one instrument; name those to add ",
+    ),
     ("compose --chords 'C || F'", "bar 2 of the chords is empty; say N where no chord is to sound"),
     ("compose --guidance 9", "Invalid value for '--guidance': 9.0 is not in the range 1<=x<=5. (see musegen "),
     ("compose --guidance 2 --search beam", "guidance does not go with beam search: leave one of them out"),
