@@ -19,6 +19,7 @@ import numpy as np
 
 from musegen.score import timing
 from musegen.score.model import Array, Chord, Score, TimeSignature
+from musegen.score.theory import KEY_PROFILES
 from musegen.tokens.harmony import chord_symbol
 from musegen.tokens.vocabulary import NO_CHORD, QUALITIES
 
@@ -80,12 +81,6 @@ _RARITY: dict[str, float] = {
 
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10, 11))
 """Major, and minor with both sevenths."""
-
-_PROFILES = (
-    (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
-)
-"""How much of each degree a major and a minor key has (Krumhansl & Kessler 1982)."""
 
 BAR, HALF, BEAT = 0, 1, 2
 """The levels of a segment's beginning: a bar line, the middle of a bar, another beat."""
@@ -231,7 +226,9 @@ def key_belief(segments: Segments) -> Array:
     kernel = np.exp(-np.abs(np.arange(-reach, reach + 1)) / KEY_BARS)
     around = np.stack([np.convolve(column, kernel)[reach:-reach] for column in by_bar.T], axis=1)
     around /= np.maximum(around.sum(1, keepdims=True), 1e-9)
-    profiles = np.log([np.roll(profile, tonic) / np.sum(profile) for profile in _PROFILES for tonic in range(12)])
+    profiles = np.log(
+        [np.roll(profile, tonic) / np.sum(profile) for profile in KEY_PROFILES.values() for tonic in range(12)]
+    )
     fit = KEY_NOTES * _product(around, profiles)
     belief = np.exp(fit - fit.max(1, keepdims=True))
     return np.asarray((belief / belief.sum(1, keepdims=True))[bar])

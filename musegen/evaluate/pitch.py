@@ -28,14 +28,11 @@ from musegen.evaluate.metric import (
 from musegen.evaluate.notes import intervals, lines, on_grid, pitched_notes
 from musegen.score import timing
 from musegen.score.model import KeySignature, Score
-from musegen.score.theory import Key, key_of_pitch_class, scale_pitch_classes
+from musegen.score.theory import KEY_PROFILES, Key, key_of_pitch_class, scale_pitch_classes
 
 MAJOR = np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], np.int64)
 MINOR = np.array([1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0], np.int64)
 """Masks of the scales on C, the minor one natural."""
-MAJOR_PROFILE = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
-MINOR_PROFILE = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
-"""How well each pitch class fits the keys on C, as listeners judged it (Krumhansl and Kessler 1982)."""
 WIDEST = 12
 """Melodic intervals beyond an octave share the outer bins of their histogram."""
 LEAP = 5
@@ -159,7 +156,7 @@ def likeliest_key(score: Score) -> Key:
     weights = np.bincount(notes["pitch"] % 12, notes["duration"], 12)
     fits = [
         weights @ np.roll((profile - profile.mean()) / profile.std(), root)  # the deviation of the weights is one
-        for profile in (MAJOR_PROFILE, MINOR_PROFILE)
+        for profile in map(np.array, KEY_PROFILES.values())
         for root in range(12)
     ]
     mode, root = divmod(int(np.argmax(fits)), 12)

@@ -24,6 +24,11 @@ _KEY = re.compile(r"([A-Ga-g])\s*(sharp|flat|#|b|♯|♭)?\s*(major|maj|dur|M|mi
 _PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|♯|♭)?(-1|\d)", re.ASCII)
 _METER = re.compile(r"(\d{1,2})\s*/\s*(\d{1,2})", re.ASCII)
 _CHORD_ROOT = re.compile(r"(^|/)([A-G])([#b]?)")
+KEY_PROFILES: dict[str, tuple[float, ...]] = {
+    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+"""How well each pitch class, from the tonic up, fits a key, as listeners judged it (Krumhansl, Kessler 1982)."""
 _KEY_EXAMPLES = "say it like D major, F# minor, Bb or Dm"
 
 
