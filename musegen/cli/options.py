@@ -45,7 +45,7 @@ FRAME = (
     click.option("--instrument", multiple=True, help="A General MIDI name or number, or drums; repeatable."),
 )
 MUSIC = (
-    click.option("--style", help="What kind of piece: folk, chorale, hymn (models show NAME lists them)."),
+    click.option("--style", help="What kind of piece: folk, chorale, song, piano, ... (models show NAME)."),
     click.option("--scale", type=click.Choice(["free", "strict"]), default="free", show_default=True,
                  help="strict: every pitch lies in the key."),
     click.option("--voice-leading", type=click.Choice(["free", "strict"]),

@@ -42,7 +42,7 @@ from musegen.cli.files import tell_skipped
 @click.option(
     "--level",
     is_flag=True,
-    help="Make all notes of a piece equally loud first: the shipped models know no dynamics, and pay dearly for them.",
+    help="Make all notes of a piece equally loud first: models that know no dynamics, as rnn, pay dearly for them.",
 )
 @click.option(
     "--context", type=click.IntRange(64, 4096), help="Longest window, in tokens  [default: what each model can see]."
