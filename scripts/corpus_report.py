@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from token_report import miditok_remi  # a script beside this one
 
 from musegen.corpus.clean import CleanConfig
 from musegen.corpus.manifest import Row, list_pieces
@@ -32,7 +33,7 @@ CONFIG = PrepareConfig(CleanConfig(min_bars=1), chords=False)
 @click.option("--miditok/--no-miditok", default=False, help="Time MidiTok's REMI too.")
 def main(folders: tuple[Path, ...], files: int, miditok: bool) -> None:
     """Time each folder and print the table."""
-    theirs = _miditok() if miditok else None
+    theirs = miditok_remi() if miditok else None
     _print_row("source", "files", "notes", "musegen", "with chords", *(["MidiTok REMI", "ratio"] if miditok else []))
     _print_row(*["---"] * (7 if miditok else 5))
     for folder in folders:
@@ -71,24 +72,6 @@ def _seconds(what: Callable[[Row], object], rows: list[Row]) -> float:
 
 def _rates(files: int, notes: int, seconds: float) -> str:
     return f"{files / seconds:,.0f} / {notes / seconds:,.0f}"
-
-
-def _miditok() -> Callable[[Path], object]:
-    from miditok import REMI, TokenizerConfig
-
-    tokenizer: Callable[[Path], object] = REMI(
-        TokenizerConfig(
-            pitch_range=(0, 127),
-            beat_res={(0, 16): 12},
-            num_velocities=16,
-            use_tempos=True,
-            use_time_signatures=True,
-            time_signature_range={8: list(range(1, 17)), 4: list(range(1, 9)), 2: [1, 2, 3, 4], 1: [1, 2]},
-            use_programs=True,
-            one_token_stream_for_programs=True,
-        )
-    )
-    return tokenizer
 
 
 def _print_row(*cells: str) -> None:
