@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from musegen.corpus.chords import estimate_chords
 from musegen.corpus.clean import level
+from musegen.corpus.keys import with_modes
 from musegen.corpus.shards import Piece
 from musegen.corpus.sources import Source
 from musegen.corpus.styles import style_of
@@ -34,7 +35,7 @@ def encode(score: Score, style: str | None, source: str, *, chords: bool = True)
 
 
 def piece_of(score: Score, name: str, source: Source, tags: frozenset[str], *, chords: bool = True) -> Piece:
-    """A score of the source `name` as the corpus holds it: levelled if its velocities say nothing, its style told.
+    """A score of the source `name` as the corpus holds it: levelled if its velocities say nothing, in its style.
 
     Raises:
         RequestError: as `encode`.
@@ -42,4 +43,4 @@ def piece_of(score: Score, name: str, source: Source, tags: frozenset[str], *, c
     style = source.style
     if style is None and source.told_by_tracks:
         style = style_of(score, tags)
-    return encode(level(score, source), style, name, chords=chords)
+    return encode(with_modes(level(score, source)), style, name, chords=chords)

@@ -28,7 +28,7 @@ from musegen.evaluate.metric import (
 from musegen.evaluate.notes import intervals, lines, on_grid, pitched_notes
 from musegen.score import timing
 from musegen.score.model import KeySignature, Score
-from musegen.score.theory import KEY_PROFILES, Key, key_of_pitch_class, scale_pitch_classes
+from musegen.score.theory import Key, key_fits, key_of_pitch_class, scale_pitch_classes
 
 MAJOR = np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], np.int64)
 MINOR = np.array([1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0], np.int64)
@@ -154,12 +154,7 @@ def likeliest_key(score: Score) -> Key:
     validate(score)
     notes = pitched_notes(score)
     weights = np.bincount(notes["pitch"] % 12, notes["duration"], 12)
-    fits = [
-        weights @ np.roll((profile - profile.mean()) / profile.std(), root)  # the deviation of the weights is one
-        for profile in map(np.array, KEY_PROFILES.values())
-        for root in range(12)
-    ]
-    mode, root = divmod(int(np.argmax(fits)), 12)
+    mode, root = divmod(int(np.argmax(key_fits(weights))), 12)
     return key_of_pitch_class(root, "minor" if mode else "major")
 
 

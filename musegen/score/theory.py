@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from musegen.errors import RequestError
 from musegen.score.model import KeySignature
 
@@ -75,6 +78,21 @@ def key_of_pitch_class(tonic_pc: int, mode: str) -> Key:
     """The key of this tonic with the fewest accidentals (F# major and Eb minor rather than Gb and D#)."""
     fifths = ((tonic_pc - 9 * (mode == "minor")) * 7 + 5) % 12 - 5  # -5..6
     return Key(tonic_pc % 12, mode, -6 if fifths == 6 and mode == "minor" else fifths)
+
+
+def key_fits(weights: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
+    """How well twelve weights of pitch classes fit each key, (24,): tonics of major from C up, then of minor.
+
+    Their products with the keys' profiles, each of mean 0 and deviation 1, which rank keys as Pearson's correlation
+    does (Krumhansl 1990).
+    """
+    return np.array(
+        [
+            weights @ np.roll((profile - profile.mean()) / profile.std(), root)
+            for profile in map(np.array, KEY_PROFILES.values())
+            for root in range(12)
+        ]
+    )
 
 
 def parse_key(text: str) -> Key:
