@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
     if str(name_or_path) == TINY_RANDOM:
         return _tiny_random()
     path = _find(name_or_path)
-    try:
+    with _reading(path):
         with safe_open(path, framework="pt") as stream:
             record = json.loads((stream.metadata() or {})["musegen"])
             tensors = {key: stream.get_tensor(key).float() for key in stream.keys()}  # noqa: SIM118  # no mapping
@@ -90,10 +91,6 @@ def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
         card = dict(record["card"])
         base = dict(record["base"]) if "base" in record else None
         model = build(ModelConfig.from_dict(record["config"])) if base is None else None
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: the file is damaged or no .safetensors ({error}); get it again") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: no model of musegen; train one with musegen train") from error
     if fingerprint != tokenizer.vocabulary.fingerprint:
         raise ModelError(
             f"{path}: trained on the vocabulary {fingerprint}, this version has {tokenizer.vocabulary.fingerprint}; "
@@ -104,6 +101,21 @@ def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
     else:
         _fill(path, model, tensors)
     return model.eval(), card
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell what is wrong with a file that cannot be read.
+
+    Raises:
+        ModelError: where the block fails of the file's content.
+    """
+    try:
+        yield
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: the file is damaged or no .safetensors ({error}); get it again") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: no model of musegen; train one with musegen train") from error
 
 
 def _fill(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
@@ -145,11 +157,8 @@ def card(name_or_path: str | Path) -> dict[str, Any]:
     if str(name_or_path) == TINY_RANDOM:
         return dict(_TINY_CARD)
     path = _find(name_or_path)
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            return dict(json.loads((stream.metadata() or {})["musegen"])["card"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the file is damaged or no model of musegen; get it again") from error
+    with _reading(path), safe_open(path, framework="numpy") as stream:
+        return dict(json.loads((stream.metadata() or {})["musegen"])["card"])
 
 
 def checksum(name_or_path: str | Path) -> str:

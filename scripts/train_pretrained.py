@@ -114,8 +114,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def trained(options: argparse.Namespace, run: Run) -> int:
-    """Train to the end, or until a signal; the exit status."""
+def trained(options: argparse.Namespace, run: Run) -> tuple[dict[str, Likelihood], int]:
+    """Train to the end, or until a signal; what valid came to, and the exit status."""
     vocabulary = Remi().vocabulary.fingerprint
     learned, valid = (load_split(options.shards, split, vocabulary) for split in ("train", "valid"))
     habits = Habits(
@@ -136,8 +136,8 @@ def trained(options: argparse.Namespace, run: Run) -> int:
     if stopped:
         name = signal.Signals(stopped).name
         print(f"stopped by {name} at step {run.step}; the same command goes on from there", file=sys.stderr)
-        return 128 + stopped
-    return 0
+        return held_out, 128 + stopped
+    return held_out, 0
 
 
 def report_end(options: argparse.Namespace, run: Run, held_out: Mapping[str, Likelihood]) -> None:
@@ -171,11 +171,15 @@ def main() -> int:
                 run = new_run(wishes(options), place)
             if place.is_first:
                 print(f"{run.model.n_parameters:,} parameters on {place.device}, from step {run.step}, {run.config}")
-            if not (options.ship_only or options.parts) and (status := trained(options, run)):
-                return status
+            held_out: dict[str, Likelihood] = {}
+            if not (options.ship_only or options.parts):
+                held_out, status = trained(options, run)
+                if status:
+                    return status
             if options.name and place.is_first:
                 valid, test = (load_split(options.shards, split, vocabulary) for split in ("valid", "test"))
-                print(ship(run, options.to / f"{options.name}.safetensors", info, valid, test, made_on))
+                path = options.to / f"{options.name}.safetensors"
+                print(ship(run, path, info, valid, test, made_on, measured=held_out))
     except MusegenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,12 +21,16 @@ def command(**values: Any) -> None:
     musegen compose --style folk --key "D major" --meter 6/8 --seed 7 -o jig.mid
     musegen compose --motif "D4:1 F#4:1/2 A4:1/2 D5:2" --bars 8 -n 4 -o songs/
     """
+    from musegen import checkpoint
+    from musegen.compose.style import styled
+
     samples = values["num_samples"]
     wishes = opt.given(values)
     opt.refuse_idle(wishes)
     checked = opt.request_of(values, 0)
     seed = opt.drawn_seed(values["seed"], samples)
-    name = f"{values['style'] or ('piece' if values['instrument'] else 'folk')}-{seed}"
+    style = styled(checked, checkpoint.card(opt.model_of(values["model"]))).style
+    name = f"{style or 'piece'}-{seed}"
     paths = files.targets(values["output"], name, samples, force=values["force"])
     requests = [
         replace(checked, seed=seed + i, made_with=opt.command_line("compose", [], wishes, seed + i))

@@ -28,7 +28,7 @@ from musegen.errors import RequestError
     show_default=True,
     help="What the new music is called; compose takes it when nothing else is asked for.",
 )
-@click.option("--budget", help="Time to train for, such as 90s, 5m, 1h  [default: 5m].")
+@click.option("--budget", help="Longest time to train for, such as 90s, 5m, 1h  [default: 5m].")
 @options(RUN[1:])
 @click.option(
     "--valid-share",
@@ -54,8 +54,10 @@ def command(
 ) -> None:  # fmt: skip
     """Fit a model to the music in DIR..., in minutes; says what it spends on such music before and after.
 
-    What is left out is counted with the reason. The result is used as any model: musegen compose -m mine.safetensors.
-    Stopped (Ctrl-C, SIGTERM) or killed, it goes on when called again.
+    What is left out is counted with the reason. Eight times on the way it is measured on works held out; the weights
+    of the best measure are kept, and after three in a row that are no better it ends before its time. The result is
+    used as any model: musegen compose -m mine.safetensors. Stopped (Ctrl-C, SIGTERM) or killed, it goes on when called
+    again.
 
     \b
     musegen finetune my_songs/ -o mine.safetensors
@@ -89,5 +91,6 @@ def command(
     written = [output, output.with_suffix(".md"), *session.put_beside(folder, output)]
     if run_folder is None:
         session.clear(folder)
-    told = ("base", "method", "steps", "best_step", "seconds", "tokens", "pieces", "skipped", "nats_per_note")
+    told = ("base", "method", "steps", "best_step", "stopped_early", "seconds", "tokens", "pieces", "skipped",
+            "nats_per_note")  # fmt: skip
     tell_written(ctx, written, {name: done.card[name] for name in told})

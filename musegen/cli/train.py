@@ -99,10 +99,10 @@ def command(
         run = load_state(folder, place) if (folder / STATE_FILE).exists() else begun
         say(f"{run.model.n_parameters:,} parameters on {place.device}, from step {run.step}")
         habits = Habits(save_seconds=saving, workers=default_workers(place))
-        _, stopped = session.carry_on(run, learned, valid, folder, habits, report=say)
+        held_out, stopped = session.carry_on(run, learned, valid, folder, habits, report=say)
         if stopped:
             leave(stopped)
-        table = ship(run, output, info, valid, test, session.machine(place), licence)
+        table = ship(run, output, info, valid, test, session.machine(place), licence, measured=held_out)
     say_lines(table)
     written = [output, output.with_suffix(".md"), *session.put_beside(folder, output)]
     if run_folder is None:

@@ -17,6 +17,7 @@ from musegen.compose.passage import Passage, join
 from musegen.compose.piece import finish, stamped
 from musegen.compose.plan import Plan, PlannedState, any_of
 from musegen.compose.request import Request, may_be_parallel
+from musegen.compose.style import styled
 from musegen.decoding.generate import Ending, generate
 from musegen.decoding.protocol import Network
 from musegen.errors import RequestError
@@ -26,7 +27,7 @@ from musegen.score import timing
 from musegen.score.model import Score
 from musegen.score.theory import Key
 from musegen.tokens import STYLES, VOCABULARY, Constraints, Controls, Remi
-from musegen.tokens.vocabulary import DRUM_PROGRAM, N_POLYPHONIES
+from musegen.tokens.vocabulary import N_POLYPHONIES
 from musegen.tokens.writer import Ids
 
 MAX_TOKENS_A_BAR = 400
@@ -164,8 +165,8 @@ class AutoregressiveComposer:
 
     def _begin(self, request: Request, index: int, attempt: int = 0) -> _Row:
         """The state and the prompt of a request, the `index`th, for its draft `attempt`."""
-        request = self._in_own_style(request)
         self._check_style(request.style)
+        request = styled(request, self.card)
         if request.sampling.guidance != 1 and not isinstance(self._model, Transformer):
             raise RequestError(f"{self.name} is no transformer, which guidance needs; leave it at 1")
         if request.infill is not None or request.harmonize:
@@ -180,20 +181,6 @@ class AutoregressiveComposer:
         request, state = opened(request, self.card.get("keys", {}))
         bos = np.array([VOCABULARY.id("BOS")], np.int32)
         return _Row(request, index, state, bos.tolist(), _advanced(state, bos), bos, attempt=attempt)
-
-    def _in_own_style(self, request: Request) -> Request:
-        """The request in the style, and for the instruments, that a fine-tuned model writes in by default.
-
-        A harmony for no instruments stays: its style is what tells them.
-        """
-        style = self.card.get("default_style")
-        if style is None or request.style not in (None, style) or (request.harmonize and not request.instruments):
-            return request
-        instruments = request.instruments
-        if request.prompt is None and not instruments:
-            values = self.card.get("default_instruments", ())
-            instruments = tuple((value % DRUM_PROGRAM, value == DRUM_PROGRAM) for value in values)
-        return replace(request, style=style, instruments=instruments)
 
     def _begin_passage(self, request: Request, index: int, task: Task) -> _Row:
         """The next passage of what is to be filled in."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from musegen.compose.piece import melody, rescaled
 from musegen.compose.plan import Plan, PlannedState, any_of, only, scale_row
-from musegen.compose.request import PIANO, STYLE_INSTRUMENTS, Request, may_be_parallel
+from musegen.compose.request import Request, may_be_parallel
 from musegen.errors import RequestError
 from musegen.score.model import KeySignature, Score, TimeSignature, Track
 from musegen.score.theory import Key, parse_key
@@ -20,7 +20,7 @@ from musegen.tokens.vocabulary import DRUM_PROGRAM, KEYS, MAX_BARS_LEFT, METRES,
 
 
 def opened(request: Request, keys: Mapping[str, Mapping[str, int]]) -> tuple[Request, PlannedState]:
-    """The request with what follows from it, and the state before the first token.
+    """The request, which names its instruments, with what follows from it, and the state before the first token.
 
     A key that is not asked for is drawn as often as pieces of the style are in it (`keys`: style -> key -> how many),
     for models learn all keys alike.
@@ -29,7 +29,6 @@ def opened(request: Request, keys: Mapping[str, Mapping[str, int]]) -> tuple[Req
         RequestError: for a motif that is no melody or does not fit, a metre the model does not know, or a range
             without a pitch of the key.
     """
-    request = _with_style(request)
     if request.motif is not None:
         request = _framed_by(request, request.motif)
     elif request.key is None and (counts := keys.get(request.style or "")):
@@ -90,15 +89,6 @@ def _written(request: Request, motif: Score) -> tuple[dict[int, list[int]], int]
     ids = tokenizer.encode(frame, ends=False)
     bars = [*tokenizer.bar_offsets(ids).tolist(), len(ids)]
     return {k: ids[a + 1 : b].tolist() for k, (a, b) in enumerate(pairwise(bars))}, steps
-
-
-def _with_style(request: Request) -> Request:
-    """The request with a style where nothing says what to write for, and with the style's instruments."""
-    if request.style is None and not request.instruments:
-        request = replace(request, style="folk")
-    if not request.instruments:
-        request = replace(request, instruments=STYLE_INSTRUMENTS.get(request.style or "", PIANO))
-    return request
 
 
 def _framed_by(request: Request, motif: Score) -> Request:

@@ -21,7 +21,7 @@ _CARD = """\
 - base: {base}, checksum `{checksum}`
 - method: {method}, {parameters:,} numbers learnt
 - style: {style}, which is what it writes when nothing else is asked for
-- trained: {steps:,} steps, {tokens:,} tokens, {minutes:.1f} minutes on {machine}, seed {seed}
+- trained: {steps:,} steps, {tokens:,} tokens, {minutes:.1f} minutes on {machine}, seed {seed}{early}
 - weights: averaged up to step {best:,}, where the held-out likelihood was best
 - data: {learned} pieces with {notes:,} notes learned from, {held} held out
 - licence: {licence}
@@ -116,6 +116,7 @@ def markdown(name: str, card: Mapping[str, Any], measures: Mapping[str, Mapping[
         minutes=card["seconds"] / 60,
         machine=machine,
         seed=card["seed"],
+        early="; stopped early, when measures got no better" if card["stopped_early"] else "",
         learned=card["pieces"]["learned_from"],
         notes=card["pieces"]["notes"],
         held=card["pieces"]["held_out"],

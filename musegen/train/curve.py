@@ -26,6 +26,12 @@ def read_log(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(stream) if None not in row.values()]
 
 
+def measures_since_best(folder: Path) -> int:
+    """How many measures on valid the log has since its best one, the first of equal ones; 0 where it has none."""
+    measured = [float(row["valid_nats_per_note"]) for row in read_log(folder) if row["valid_nats_per_note"]]
+    return len(measured) - 1 - measured.index(min(measured)) if measured else 0  # NaN behind it is never smaller
+
+
 def trim_log(folder: Path, step: int) -> None:
     """Remove the rows from beyond `step`, which a killed run wrote after its last state."""
     rows = [row for row in read_log(folder) if int(row["step"]) <= step]

@@ -3,7 +3,8 @@
 The pieces are labelled with a style that the model has not heard (user-1 by default), left out of half the examples,
 so that the new manner is what it writes unless asked for something else. The row of the embedding for that style
 begins as the mean of those of the styles known. Some works are held out; they say before and after what the model
-spends on such music, and which of the measures on the way was the best: its averaged weights are kept.
+spends on such music, and which of the measures on the way was the best: its averaged weights are kept, and after some
+measures that are no better the run ends before its budget.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class FinetuneConfig:
     """Processes that read the music."""
     measures: int = 8
     """On the way, evenly, the last at the end."""
+    patience: int = 3
+    """So many measures in a row that are no better than the best one end the run early; 0: it takes all its budget."""
 
     def __post_init__(self) -> None:
         """Raise RequestError for values out of range."""
@@ -145,12 +148,15 @@ def finetune(
             introduce(network, config.style, known.get("styles", ()))
             run = start(network.config, settings, place, dict(network.named_parameters()))
         best = Best.of(run_folder)
-        habits = Habits(save_seconds=60.0, measures=config.measures, valid_pieces=len(valid))
+        habits = Habits(
+            save_seconds=60.0, measures=config.measures, valid_pieces=len(valid), patience=config.patience
+        )  # fmt: skip
         _, stopped = carry_on(run, learned, valid, run_folder, habits, report=report, after_measure=best.look)
     if stopped:
         return stopped
     measures = {"before": before, "after": best.held_out}
-    card = facts(run, base, known, info, learned, config.style, measures) | {"best_step": best.step}
+    card = facts(run, base, known, info, learned, config.style, measures)
+    card |= {"best_step": best.step, "stopped_early": run.progress < 1}
     text = markdown(output.stem, card, measures, machine(place))
     _write(output, base, run, best, card)
     write_bytes(text.encode(), output.with_suffix(".md"), force=True)
@@ -200,7 +206,7 @@ class Best:
 
     def look(self, run: Run, held_out: Mapping[str, Likelihood]) -> None:
         """Keep the run's averaged weights if they are the best."""
-        if self.held_out and held_out["all"].nats >= self.held_out["all"].nats:
+        if self.held_out and not held_out["all"].nats < self.held_out["all"].nats:  # NaN is no better either
             return
         self.tensors = {name: t.detach().cpu().clone() for name, t in run.average.items()}
         self.held_out, self.step = dict(held_out), run.step

@@ -151,6 +151,8 @@ def carry_on(
 ) -> tuple[dict[str, Likelihood], int]:
     """Train to the end, or until a signal: the last measure, and the signal that stopped the run (0: none did).
 
+    A run that ends early, out of patience, has no last measure.
+
     Raises:
         RequestError: if there is nothing to measure on, before anything is trained; and as `train`.
     """

@@ -75,6 +75,14 @@ def _keys(sources: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return {style: dict(counts) for style, counts in sorted(keys.items())}
 
 
+def usual_style(sources: Mapping[str, Any]) -> str | None:
+    """The style that most of what was trained on has; None where most has none."""
+    styles = Counter[str]()
+    for source in sources.values():
+        styles.update(source["counts"]["train"]["styles"])
+    return styles.most_common(1)[0][0] or None
+
+
 def facts(
     run: Run, info: Mapping[str, Any], held_out: Mapping[str, Mapping[str, Likelihood]], licence: str
 ) -> dict[str, Any]:
@@ -84,6 +92,7 @@ def facts(
     return {
         "description": f"A {run.model.config.architecture} for music in the styles {', '.join(styles) or 'not said'}.",
         "styles": styles,
+        "default_style": usual_style(sources),
         "keys": _keys(sources),
         "licence": licence,
         "sources": {
@@ -162,17 +171,20 @@ def model_card(
 
 def ship(
     run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Split, machine: str,
-    licence: str = WEIGHTS_LICENCE,
+    licence: str = WEIGHTS_LICENCE, *, measured: Mapping[str, Likelihood] | None = None,
 ) -> str:  # fmt: skip
     """Write the weights to `path` and the card beside it; returns the held-out table, without a test that is empty.
+
+    What valid came to is `measured` where the end of training told it, else it is measured here.
 
     Raises:
         RequestError: if there is no piece in valid.
     """
     model = averaged(run)
     score = scorer(model)
-    splits = {"valid": valid, **({"test": test} if len(test) else {})}
-    held_out = {name: evaluate(score, split, run.config.context) for name, split in splits.items()}
+    held_out = {"valid": measured or evaluate(score, valid, run.config.context)}
+    if len(test):
+        held_out["test"] = evaluate(score, test, run.config.context)
     checkpoint.save(path, model, facts(run, info, held_out, licence))
     card = model_card(path.stem, run, info, held_out, machine, licence)
     write_bytes(card.encode(), path.with_suffix(".md"), force=True)

@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from musegen.corpus.shards import Piece, Split
 from musegen.errors import RequestError
 from musegen.evaluate.likelihood import Likelihood, evaluate
-from musegen.train.curve import append_log, draw_curve, trim_log
+from musegen.train.curve import append_log, draw_curve, measures_since_best, trim_log
 from musegen.train.data import Sampler
 from musegen.train.distributed import agreed, summed
 from musegen.train.loader import Draws, Packed, read_ahead
@@ -54,13 +54,16 @@ class Habits:
     """Of each source, when measured on the way; the last measure takes all."""
     workers: int = 0
     """Processes that draw batches; 0: this one does."""
+    patience: int = 0
+    """So many measures in a row that are no better than the best one end the run early; 0: none do."""
 
 
 class Stop:
-    """Whether the run was asked to stop, by which signal (0: not)."""
+    """Whether the run was asked to stop, by which signal (0: not), or has measured enough to end early."""
 
     def __init__(self) -> None:
         self.signal = 0
+        self.early = False
         self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
@@ -126,7 +129,7 @@ def steps(run: Run, sampler: Draws, *, workers: int = 0, stop: Stop | None = Non
     count = run.config.accumulate
     stream = read_ahead(sampler, run.step * count, workers, pin=run.place.is_accelerator)
     while True:
-        asked = 0 if stop is None else stop.signal
+        asked = 0 if stop is None else stop.signal or stop.early
         run.seconds, is_stopped = agreed(run.place, time.monotonic() - began, asked)
         if run.progress >= 1 or is_stopped:
             return
@@ -162,21 +165,23 @@ class _Keeper:
         valid: Split,
         folder: Path,
         habits: Habits,
+        stop: Stop,
         report: Callable[[str], None],
         after_save: Callable[[Run], None],
         after_measure: Callable[[Run, Mapping[str, Likelihood]], None],
     ) -> None:
-        self.run, self.valid, self.folder, self.report = run, valid, folder, report
+        self.run, self.valid, self.folder, self.stop, self.report = run, valid, folder, stop, report
         self.after_save, self.after_measure = after_save, after_measure
         self.steering = steering_pieces(valid, habits.valid_pieces, run.config.context)
         self.save_seconds = habits.save_seconds
         self.measure_seconds = habits.save_seconds if habits.measure_seconds is None else habits.measure_seconds
-        self.measures = habits.measures
+        self.measures, self.patience = habits.measures, habits.patience
         self.done = self.measures_due
         self.losses: list[Tensor] = []
         self.saved = self.measured = time.monotonic()
         if run.place.is_first:
             trim_log(folder, run.step)
+        self.judge()
 
     @property
     def measures_due(self) -> int:
@@ -189,8 +194,14 @@ class _Keeper:
         self.read_losses(held_out)
         if held_out:
             self.after_measure(self.run, held_out)
+            self.judge()
         self.measured, self.done = time.monotonic(), self.measures_due
         return held_out
+
+    def judge(self) -> None:
+        """End the run early if patience is out. The log tells, so a resumed run ends as an undisturbed one does."""
+        if self.patience and self.run.place.is_first:
+            self.stop.early = measures_since_best(self.folder) >= self.patience
 
     def read_losses(self, held_out: dict[str, Likelihood] | None = None) -> None:
         """Log the losses since the last reading, and a measure where there is one.
@@ -247,13 +258,19 @@ class _Keeper:
 
     def end(self) -> dict[str, Likelihood]:
         """Measure on all of valid, unless the run was stopped before its end."""
-        if self.run.progress < 1:
+        run = self.run
+        if run.progress < 1:
+            if self.stop.early:
+                self.report(
+                    f"stopped early, at step {run.step} after {run.seconds:.0f} s: {self.patience} measures in a row "
+                    "were no better than the best one"
+                )
             return {}
         self.report(f"measuring on {len(self.valid)} pieces of valid")
         held_out = self.measure(self.valid)
-        if self.run.place.is_first:
+        if run.place.is_first:
             draw_curve(self.folder)
-        self.after_save(self.run)  # once more, for the log's last row
+        self.after_save(run)  # once more, for the log's last row
         return held_out
 
 
@@ -271,17 +288,17 @@ def train(
 ) -> dict[str, Likelihood]:
     """Train to the end of the budget, saving and measuring on the way; the last measure, on all of valid.
 
-    Asked to stop, the run is saved and nothing is measured: {}. So it is in all processes but the first.
+    Asked to stop, or out of patience, the run is saved and nothing is measured: {}. So it is in all processes but the
+    first.
 
     Raises:
         RequestError: if the loss is not finite, or there is nothing to train or to measure on.
     """
-    habits = habits or Habits()
+    habits, stop = habits or Habits(), stop or Stop()
     said = report if run.place.is_first else lambda _line: None
-    keeper = _Keeper(run, valid, folder, habits, said, after_save, after_measure)
+    keeper = _Keeper(run, valid, folder, habits, stop, said, after_save, after_measure)
     for value in steps(run, Sampler(train_split, run.config), workers=habits.workers, stop=stop):
         keeper.after_step(value)
     keeper.save()
-    if stop is not None:
-        stop.restore()  # the last measure may take long, and nothing is lost with it
+    stop.restore()  # the last measure may take long, and nothing is lost with it
     return keeper.end()

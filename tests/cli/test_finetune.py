@@ -35,6 +35,9 @@ def test_it_writes_a_model_that_composes_and_tells_before_and_after(run: Run, so
     assert (code, out) == (0, "x.mid\n")
     code, out, _ = run("models", "show", files[0])
     assert code == 0 and "method: LoRA, rank 8" in out and "default_style: user-1" in out
+    plain = ("compose", "-m", files[0], "--bars", "1", "--meter", "2/4", "--seed", "3")
+    assert run(*plain)[:2] == (0, "user-1-3.mid\n")
+    assert run(*plain, "--instrument", "violin", "-o", "new/")[:2] == (0, "new/user-1-3.mid\n")
 
     code, _, err = run("finetune", "songs", "-o", files[0], "--steps", "4", *QUICK)
     assert code == 2 and "--force" in err
@@ -43,7 +46,7 @@ def test_it_writes_a_model_that_composes_and_tells_before_and_after(run: Run, so
     record = json.loads(out)
     assert (code, err) == (0, "") and record["files"] == files
     assert record["skipped"] == {"songs: shorter than 4 bars": 1}
-    assert record["steps"] == 4 and record["method"] == "all weights"
+    assert record["steps"] == 4 and not record["stopped_early"] and record["method"] == "all weights"
     assert set(record["nats_per_note"]) == {"before", "after"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from musegen import checkpoint
-from musegen.score.formats import write
+from musegen.score.formats import read, write
 from tests.cli.words import Run
 from tests.tiny_corpus import tune, write_folder
 
@@ -29,11 +29,37 @@ def test_a_folder_becomes_a_model_with_card_log_and_curve(run: Run, songs: None)
     assert "shorter than 4 bars" in err and "| valid |" in err
     assert sorted(map(str, Path().iterdir())) == sorted([*files, "songs"]), "the run's folder is gone"
     model, card = checkpoint.load(Path("new.safetensors"))
-    assert model.config.d_model == 32 and card["styles"] == ["jazz"] and card["licence"] == "not stated"
+    assert model.config.d_model == 32 and card["licence"] == "not stated"
+    assert card["styles"] == ["jazz"] and card["default_style"] == "jazz"
     text = Path("new.md").read_text(encoding="utf-8")
     assert "musegen train shards -o new.safetensors" in text and "--steps 3" in text
     code, _, err = run("train", "songs", "-o", "new.safetensors", "--steps", "3", *QUICK)
     assert code == 2 and "--force" in err
+
+
+@pytest.mark.parametrize(("words", "name"), [(("--style", "jazz"), "jazz"), ((), "piece")])
+def test_a_new_piece_is_in_the_style_that_was_learned_or_in_none(
+    run: Run, songs: None, words: tuple[str, ...], name: str
+) -> None:
+    assert run("train", "songs", "-o", "new.safetensors", "--steps", "1", *words, *QUICK)[0] == 0
+    plain = ("compose", "-m", "new.safetensors", "--bars", "1", "--meter", "2/4", "--seed", "3")
+    assert run(*plain)[:2] == (0, f"{name}-3.mid\n")
+    made = read(f"{name}-3.mid")
+    assert made.title.startswith(name.title())
+    if words:
+        assert run(*plain, *words, "-o", "said.mid")[0] == 0
+        assert read("said.mid").tracks == made.tracks
+
+
+def test_valid_is_measured_once(run: Run, songs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(scorer: object, pieces: object, context: int) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("musegen.train.ship.evaluate", told)
+    code, _, err = run("train", "songs", "-o", "new.safetensors", "--steps", "1", *QUICK)
+    assert code == 0, err
+    rows = Path("new.csv").read_text(encoding="utf-8").splitlines()
+    assert str(checkpoint.card(Path("new.safetensors"))["nats_per_note"]["valid"]["all"]) in rows[-1]
 
 
 def test_a_named_run_is_kept_and_goes_on_only_with_the_same_wishes(run: Run, songs: None) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +14,15 @@ from musegen import checkpoint
 from musegen.compose import Request, load
 from musegen.corpus.shards import load_split
 from musegen.errors import ModelError, RequestError
-from musegen.evaluate.likelihood import evaluate
+from musegen.evaluate.likelihood import Likelihood, evaluate
 from musegen.models import preset
 from musegen.score.formats import write
 from musegen.score.timing import n_bars
 from musegen.tokens import STYLES, VOCABULARY, Remi
+from musegen.train.curve import read_log
 from musegen.train.distributed import HERE
 from musegen.train.excerpts import excerpts, without_style
-from musegen.train.finetune import FinetuneConfig, Finetuned, finetune, introduce
+from musegen.train.finetune import Best, FinetuneConfig, Finetuned, finetune, introduce
 from musegen.train.objective import scorer
 from musegen.train.session import SHARDS
 from musegen.train.state import start
@@ -136,6 +139,54 @@ def test_the_best_measure_is_kept_not_the_last(songs: Path, tmp_path: Path) -> N
     done = fitted(songs, tmp_path / "x.safetensors", harmful)
     assert done.card["best_step"] < 24
     assert math.isfinite(done.after["all"].nats_per_note)
+
+
+def test_a_measure_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
+    config = FULL.train_config(128)
+    run, best = start(preset("tiny", Remi.vocabulary.size, Remi.attribute_sizes), config), Best(tmp_path)
+    for run.step, nats in enumerate((3.0, 2.0, math.nan, 2.0)):
+        best.look(run, {"all": Likelihood(nats, 5, 4, 1, 2.0)})
+    assert best.step == Best.of(tmp_path).step == 1
+
+
+def test_it_stops_early_once_measures_get_no_better_stopped_or_not(songs: Path, tmp_path: Path) -> None:
+    harmful = replace(FULL, steps=24, lr=3.0, measures=12)
+    whole = fitted(songs, tmp_path / "whole.safetensors", harmful)
+    best, end = whole.card["best_step"], whole.card["steps"]
+    assert whole.card["stopped_early"] and end == best + 3 * 2 < 24
+    assert "; stopped early" in (tmp_path / "whole.md").read_text(encoding="utf-8")
+    stubborn = fitted(songs, tmp_path / "stubborn.safetensors", replace(harmful, patience=0))
+    assert stubborn.card["steps"] == 24 and not stubborn.card["stopped_early"]
+
+    def call(at: int, act: Callable[[], object]) -> Finetuned | int:
+        """Fine-tune, and act once the measure of a step is told."""
+        lines = []
+
+        def report(line: str) -> None:
+            lines.append(line)
+            if line.startswith(f"step {at} "):
+                act()
+
+        done = finetune([songs], "tiny-random", output, harmful, output.with_suffix(".run"), HERE, report=report)
+        said = f"stopped early, at step {end} after "
+        assert isinstance(done, int) or [line.startswith(said) for line in lines] == [*[False] * (len(lines) - 1), True]
+        return done
+
+    output = tmp_path / "broken.safetensors"
+    assert call(best + 2, lambda: signal.raise_signal(signal.SIGTERM)) == signal.SIGTERM  # one was no better
+    with pytest.raises(KeyboardInterrupt):
+        call(best + 4, _killed)  # two were, and of the second the state does not know
+    measures = []
+    for _ in range(2):  # the second finds nothing to do
+        done = call(0, _killed)
+        assert isinstance(done, Finetuned) and (done.card["best_step"], done.card["steps"]) == (best, end)
+        assert done.after == whole.after
+        measures.append([(row["step"], row["valid_nats_per_note"]) for row in read_log(output.with_suffix(".run"))])
+    assert measures == [[(r["step"], r["valid_nats_per_note"]) for r in read_log(tmp_path / "whole.run")]] * 2
+
+
+def _killed() -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_style_begins_as_the_mean_of_those_known() -> None:

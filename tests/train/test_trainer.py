@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import runpy
 import shutil
 import signal
 import subprocess
@@ -15,15 +17,24 @@ import torch
 from musegen import checkpoint
 from musegen.corpus.shards import Split, load_info, load_split
 from musegen.errors import ModelError, RequestError
+from musegen.evaluate.likelihood import Likelihood
 from musegen.models import ModelConfig, preset
 from musegen.models.embedding import BAR
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig
-from musegen.train.curve import CURVE_FILE, LOG_FILE, append_log, draw_curve, read_log, trim_log
+from musegen.train.curve import (
+    CURVE_FILE,
+    LOG_FILE,
+    append_log,
+    draw_curve,
+    measures_since_best,
+    read_log,
+    trim_log,
+)
 from musegen.train.data import POOL_BATCHES, Sampler
 from musegen.train.loader import read_ahead
 from musegen.train.objective import scorer
-from musegen.train.ship import command, ship
+from musegen.train.ship import command, ship, usual_style
 from musegen.train.state import STATE_FILE, Run, averaged, load_state, save_state, start
 from musegen.train.trainer import Habits, measure, steering_pieces, steps, train
 
@@ -162,6 +173,18 @@ def test_a_log_forgets_what_a_killed_run_wrote_after_its_state(tmp_path: Path) -
     assert draw_curve(tmp_path) and (tmp_path / CURVE_FILE).stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("measures", "since"),
+    [([], 0), ([2.0], 0), ([2.0, 1.0, 1.5], 1), ([1.0, 2.0, 1.0], 2), ([1.0, 2.0, 0.5], 0), ([1.0, math.nan], 1)],
+)
+def test_the_log_tells_how_long_ago_the_best_measure_was(tmp_path: Path, measures: list[float], since: int) -> None:
+    trim_log(tmp_path, 0)
+    for step, value in enumerate(measures):
+        for cell in (value, ""):  # most rows have no measure
+            append_log(tmp_path, {"step": step, "valid_nats_per_note": cell})
+    assert measures_since_best(tmp_path) == since
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(splits: tuple[Split, Split], tmp_path: Path) -> None:
     run = start(shape(), CONFIG)
     with torch.no_grad():
@@ -209,7 +232,7 @@ def test_a_shipped_model_is_the_average_with_its_card(
     model, card = checkpoint.load(path)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter, run.average[name], rtol=1e-3, atol=1e-4)
-    assert card["styles"] == ["chorale", "folk"]
+    assert card["styles"] == ["chorale", "folk"] and card["default_style"] == "folk"
     assert card["steps"] == 3
     text = path.with_suffix(".md").read_text(encoding="utf-8")
     assert table in text
@@ -220,6 +243,42 @@ def test_a_shipped_model_is_the_average_with_its_card(
     assert "d_model=32" in text
     assert "lr=0.003" in text
     assert "clip" not in command("mini", run)
+
+
+@pytest.mark.parametrize(
+    ("styles", "usual"),
+    [
+        ([{"hymn": 3}], "hymn"),
+        ([{"": 3}], None),
+        ([{"hymn": 3, "": 2}, {"folk": 2}, {"folk": 2}], "folk"),
+        ([{"": 4, "hymn": 3}, {}], None),
+    ],
+)
+def test_the_style_that_most_of_the_training_pieces_have(styles: list[dict[str, int]], usual: str | None) -> None:
+    sources = {str(k): {"counts": {"train": {"styles": of}}} for k, of in enumerate(styles)}
+    assert usual_style(sources) == usual
+
+
+def test_the_script_measures_valid_once(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def told(scorer: object, pieces: Split, context: int) -> dict[str, Likelihood]:
+        calls.append(len(pieces))
+        return {"all": Likelihood(10.0, 5, 4, 1, 2.0)}
+
+    for module in ("trainer", "ship"):
+        monkeypatch.setattr(f"musegen.train.{module}.evaluate", told)
+    n_valid, n_test = (len(load_split(shards, split)) for split in ("valid", "test"))
+    words = script(shards, tmp_path / "run", "--steps", "1", "--name", "mini", "--to", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", words[1:])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert left.value.code == 0
+    assert calls == [n_valid, n_test]
+    assert checkpoint.card(tmp_path / "mini.safetensors")["nats_per_note"] == {
+        "valid": {"all": 2.5},
+        "test": {"all": 2.5},
+    }
 
 
 COMMAND = ["--preset", "tiny", "--model-option", "context=96", "--train-option", "batch_tokens=96"]
