@@ -66,9 +66,9 @@ Row = tuple[str, float | str]
 Asked = Sequence[tuple[Request, Score]]
 
 
-def requests(kind: str, style: str, count: int, guidance: float) -> list[Request]:
+def requests(kind: str, style: str, count: int, guidance: float | None) -> list[Request]:
     """The requests of one set; sampling as the command line has it by default."""
-    sampling = SamplingOptions(temperature=0.95, top_p=0.97, min_p=0.02, guidance=guidance)
+    sampling = SamplingOptions(top_p=0.98, min_p=0.02, guidance=guidance)
     number = list(SETS).index(kind)
     made = []
     for i in range(count):
@@ -311,7 +311,7 @@ def real_rows(pieces: Sequence[Score]) -> list[Row]:
     return [(name + REAL, value) for name, value in [("pieces", str(len(pieces))), *rows]]
 
 
-def written_rows(composer: Composer, style: str, count: int, guidance: float) -> list[Row]:
+def written_rows(composer: Composer, style: str, count: int, guidance: float | None) -> list[Row]:
     """All rows of one style that need the model."""
     rows: list[Row] = []
     pieces: list[Score] = []
@@ -346,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--styles", default="folk,chorale,song,piano")
     parser.add_argument("--real", nargs="*", type=Path, default=[], metavar="FOLDER")
-    parser.add_argument("--guidance", type=float, default=1.0)
+    parser.add_argument("--guidance", type=float, help="(default: that of the command line)")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     composer = load(options.model, threads=options.threads)

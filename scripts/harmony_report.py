@@ -72,13 +72,13 @@ def mean_pitch(score: Score, track: int) -> float:
     return float(notes["pitch"].mean()) if len(notes) and not score.tracks[track].is_drum else -1.0
 
 
-def settings(composer: Composer, hymns: Sequence[Score], style: str, guidance: float) -> Iterator[Score | None]:
+def settings(composer: Composer, hymns: Sequence[Score], style: str, guidance: float | None) -> Iterator[Score | None]:
     """The model's setting of each tune; None where it gave none.
 
     Raises:
         RuntimeError: if a setting changed its tune.
     """
-    sampling = SamplingOptions(temperature=0.95, top_p=0.97, min_p=0.02, guidance=guidance)
+    sampling = SamplingOptions(top_p=0.98, min_p=0.02, guidance=guidance)
     for seed, hymn in enumerate(hymns):
         tune = melody_of(hymn)
         request = Request(prompt=hymn, harmonize=(tune,), style=style, seed=seed, sampling=sampling)
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-m", "--model", default="transformer")
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--styles", default="hymn,chorale")
-    parser.add_argument("--guidance", type=float, default=1.0)
+    parser.add_argument("--guidance", type=float, help="(default: that of the command line)")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     composer = load(options.model, threads=options.threads)

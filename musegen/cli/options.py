@@ -61,10 +61,10 @@ COPYING = (
                  "than 20 is hardly ever chance. (The shipped set, or NAME.originality.npz beside NAME.safetensors.)"),
 )  # fmt: skip
 SAMPLING = (
-    click.option("--temperature", type=click.FloatRange(0, 10), default=0.95, show_default=True,
+    click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True,
                  help="Below 1 surer, above 1 bolder."),
     click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, help="The k likeliest; 0 is off."),
-    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.97, show_default=True,
+    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.98, show_default=True,
                  help="The likeliest up to this probability; 1 is off."),
     click.option("--min-p", type=click.FloatRange(0, 1), default=0.02, show_default=True,
                  help="At least this share of the likeliest; 0 is off."),
@@ -75,8 +75,9 @@ SAMPLING = (
     click.option("--search", type=click.Choice(["sample", "greedy", "beam"]), default="sample", show_default=True,
                  help="How tokens are chosen."),
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
-    click.option("--guidance", type=click.FloatRange(1, 5), default=1.0, show_default=True,
-                 help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off."),
+    click.option("--guidance", type=click.FloatRange(1, 5),
+                 help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off and faster.  "
+                 "[default: 1.5; of an rnn, and in beam search, 1]"),
 )  # fmt: skip
 
 REQUEST_ORDER = (

@@ -18,6 +18,7 @@ from musegen.compose.piece import finish, stamped
 from musegen.compose.plan import Plan, PlannedState, any_of
 from musegen.compose.request import Request, may_be_parallel
 from musegen.compose.style import styled
+from musegen.decoding.filters import SamplingOptions
 from musegen.decoding.generate import Ending, generate
 from musegen.decoding.protocol import Network
 from musegen.errors import RequestError
@@ -29,6 +30,9 @@ from musegen.score.theory import Key
 from musegen.tokens import STYLES, VOCABULARY, Constraints, Controls, Remi
 from musegen.tokens.vocabulary import N_POLYPHONIES
 from musegen.tokens.writer import Ids
+
+USUAL_GUIDANCE = 1.5
+"""Keeps nine in ten pieces in their key, where the network alone keeps seven (docs/benchmarks/controls.md)."""
 
 MAX_TOKENS_A_BAR = 400
 """A row that needs more than this many tokens for each of its bars is given up."""
@@ -136,7 +140,7 @@ class AutoregressiveComposer:
     def _write(self, rows: Sequence[_Row]) -> Iterator[Progress | _Row]:
         """Write rows of the same sampling options, telling of each finished bar and giving each row as it ends."""
         options = rows[0].request.sampling
-        shadows = [Shadow(row.state, row.unasked) for row in rows] if options.guidance != 1 else []
+        shadows = [Shadow(row.state, row.unasked) for row in rows] if options.is_guided else []
         steps = generate(
             self._model,
             [row.state for row in rows],
@@ -167,8 +171,7 @@ class AutoregressiveComposer:
         """The state and the prompt of a request, the `index`th, for its draft `attempt`."""
         self._check_style(request.style)
         request = styled(request, self.card)
-        if request.sampling.guidance != 1 and not isinstance(self._model, Transformer):
-            raise RequestError(f"{self.name} is no transformer, which guidance needs; leave it at 1")
+        request = replace(request, sampling=self._guided(request.sampling))
         if request.infill is not None or request.harmonize:
             task = task_of(request)
             self._check_style(task.style)
@@ -181,6 +184,15 @@ class AutoregressiveComposer:
         request, state = opened(request, self.card.get("keys", {}))
         bos = np.array([VOCABULARY.id("BOS")], np.int32)
         return _Row(request, index, state, bos.tolist(), _advanced(state, bos), bos, attempt=attempt)
+
+    def _guided(self, sampling: SamplingOptions) -> SamplingOptions:
+        """The options with the guidance that is used where none is asked for: USUAL_GUIDANCE wherever it can be."""
+        can_guide = isinstance(self._model, Transformer)
+        if sampling.is_guided and not can_guide:
+            raise RequestError(f"{self.name} is no transformer, which guidance needs; leave it at 1")
+        if sampling.guidance is None and can_guide and sampling.search != "beam":
+            return replace(sampling, guidance=USUAL_GUIDANCE)
+        return sampling
 
     def _begin_passage(self, request: Request, index: int, task: Task) -> _Row:
         """The next passage of what is to be filled in."""

@@ -36,7 +36,7 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "beams": (1, 64, 4),
     "guidance": (1.0, 5.0, 1.0),
 }
-"""Lowest, highest and default (of a filter: off) value of each option; top_p and typical_p are above 0."""
+"""Lowest and highest value of each option, and its default, which is off; top_p and typical_p are above 0."""
 
 ABOVE_LOWEST = ("top_p", "typical_p")
 
@@ -61,13 +61,16 @@ class SamplingOptions:
     """`greedy` takes the likeliest of what the filters leave, `beam` keeps several sequences (search.py)."""
     beams: int = 4
     """How many sequences beam search keeps."""
-    guidance: float = 1.0
-    """How far what was asked for is followed beyond what the network makes of it (generate.py); 1 is off."""
+    guidance: float | None = None
+    """How far what was asked for is followed beyond what the network makes of it (generate.py); 1 is off. None leaves
+    it to the composer; `generate` itself takes it as 1."""
 
     def __post_init__(self) -> None:
         """Check every range."""
         for name, (lowest, highest, _) in RANGES.items():
             value = getattr(self, name)
+            if value is None:
+                continue
             is_open = name in ABOVE_LOWEST
             if not lowest <= value <= highest or (is_open and value == lowest):
                 bound = "above" if is_open else "from"
@@ -76,8 +79,13 @@ class SamplingOptions:
             raise RequestError(f"unknown search {self.search!r}: use one of {', '.join(get_args(Search))}")
         if self.search == "beam" and self.temperature == 0:
             raise RequestError("beam search compares probabilities: set a temperature above 0, or use greedy search")
-        if self.search == "beam" and self.guidance != 1:
+        if self.search == "beam" and self.is_guided:
             raise RequestError("guidance does not go with beam search: leave one of them out")
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether every row has a shadow beside it."""
+        return self.guidance not in (None, 1)
 
 
 def guide(conditional: Tensor, unconditional: Tensor, guidance: float) -> Tensor:

@@ -81,7 +81,7 @@ def generate(
         _Row(index, state, [prompt], search.Draws(seed))
         for index, (state, prompt, seed) in enumerate(zip(states, prompts, seeds, strict=True))
     ]
-    if options.guidance != 1:
+    if options.is_guided:
         for row, (shadow, prompt) in zip(rows, shadows, strict=True):
             row.shadow = shadow
             row.prompts.append(prompt)
@@ -172,7 +172,7 @@ def _guided(logits: dict[int, FloatArray], slot: int, n_readings: int, options: 
     if n_readings == 1:
         return logits[slot]
     own, shadow = (torch.from_numpy(logits[slot + reading]) for reading in (0, 1))
-    mixed: FloatArray = filters.guide(own, shadow, options.guidance).numpy()
+    mixed: FloatArray = filters.guide(own, shadow, options.guidance or 1.0).numpy()
     return mixed
 
 

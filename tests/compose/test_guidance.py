@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from musegen.compose import Request
-from musegen.compose.autoregressive import AutoregressiveComposer
+from musegen.compose.autoregressive import USUAL_GUIDANCE, AutoregressiveComposer
 from musegen.compose.guidance import Shadow, unasked
 from musegen.decoding.filters import SamplingOptions
 from musegen.errors import RequestError
@@ -71,10 +71,15 @@ def test_unasked_leaves_the_bars_alone() -> None:
     assert np.array_equal(stripped[-50:], ids[-50:])
 
 
-def test_guidance_1_is_no_guidance(composer: AutoregressiveComposer) -> None:
-    plain, one = composer.compose([NEW, replace(NEW, sampling=SamplingOptions(guidance=1.0))])
-    guided = composer.compose([replace(NEW, sampling=GUIDED)])[0]
-    assert to_bytes(plain) == to_bytes(one) != to_bytes(guided)
+def test_guidance_that_is_not_asked_for_is_the_usual_one_where_it_can_be(composer: AutoregressiveComposer) -> None:
+    options = [SamplingOptions(guidance=g) for g in (None, USUAL_GUIDANCE, 1.0)]
+    plain, usual, off = (to_bytes(composer.compose([replace(NEW, sampling=o)])[0]) for o in options)
+    assert plain == usual != off
+    beam = SamplingOptions(search="beam", beams=2)
+    plain, off = (
+        to_bytes(composer.compose([replace(NEW, sampling=replace(beam, guidance=g))])[0]) for g in (None, 1.0)
+    )
+    assert plain == off
 
 
 def test_a_guided_piece_is_the_same_alone_and_among_others(composer: AutoregressiveComposer) -> None:
