@@ -16,7 +16,7 @@ from musegen.compose.opening import opened, pitches_for
 from musegen.compose.passage import Passage, join
 from musegen.compose.piece import finish, stamped
 from musegen.compose.plan import Plan, PlannedState, any_of
-from musegen.compose.request import Request, may_be_parallel
+from musegen.compose.request import STYLE_GUIDANCE, Request, may_be_parallel
 from musegen.compose.style import styled
 from musegen.decoding.filters import SamplingOptions
 from musegen.decoding.generate import Ending, generate
@@ -30,9 +30,6 @@ from musegen.score.theory import Key
 from musegen.tokens import STYLES, VOCABULARY, Constraints, Controls, Remi
 from musegen.tokens.vocabulary import N_POLYPHONIES
 from musegen.tokens.writer import Ids
-
-USUAL_GUIDANCE = 1.5
-"""Keeps nine in ten pieces in their key, where the network alone keeps seven (docs/benchmarks/controls.md)."""
 
 MAX_TOKENS_A_BAR = 400
 """A row that needs more than this many tokens for each of its bars is given up."""
@@ -171,7 +168,7 @@ class AutoregressiveComposer:
         """The state and the prompt of a request, the `index`th, for its draft `attempt`."""
         self._check_style(request.style)
         request = styled(request, self.card)
-        request = replace(request, sampling=self._guided(request.sampling))
+        request = replace(request, sampling=self._guided(request))
         if request.infill is not None or request.harmonize:
             task = task_of(request)
             self._check_style(task.style)
@@ -185,13 +182,13 @@ class AutoregressiveComposer:
         bos = np.array([VOCABULARY.id("BOS")], np.int32)
         return _Row(request, index, state, bos.tolist(), _advanced(state, bos), bos, attempt=attempt)
 
-    def _guided(self, sampling: SamplingOptions) -> SamplingOptions:
-        """The options with the guidance that is used where none is asked for: USUAL_GUIDANCE wherever it can be."""
-        can_guide = isinstance(self._model, Transformer)
+    def _guided(self, request: Request) -> SamplingOptions:
+        """The sampling options with the guidance of the style where none is asked for and there can be any."""
+        sampling, can_guide = request.sampling, isinstance(self._model, Transformer)
         if sampling.is_guided and not can_guide:
             raise RequestError(f"{self.name} is no transformer, which guidance needs; leave it at 1")
         if sampling.guidance is None and can_guide and sampling.search != "beam":
-            return replace(sampling, guidance=USUAL_GUIDANCE)
+            return replace(sampling, guidance=STYLE_GUIDANCE.get(request.style or "", 1.0))
         return sampling
 
     def _begin_passage(self, request: Request, index: int, task: Task) -> _Row:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
+from musegen.tokens.heard import NO_PITCH, SILENCE, Heard
 from musegen.tokens.lines import Lines
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
@@ -36,7 +37,6 @@ DEFAULT_DURATION = DURATIONS.index(STEPS_PER_QUARTER)
 DEFAULT_VELOCITY = 80 // VELOCITY_CLASS
 NO_TRACK = MAX_TRACKS
 NO_PROGRAM = DRUM_PROGRAM + 1
-NO_PITCH = 128
 NO_CHORD_SAID = VOCABULARY.blocks["Chord"].size
 
 ATTRIBUTES: tuple[tuple[str, int], ...] = (
@@ -48,16 +48,18 @@ ATTRIBUTES: tuple[tuple[str, int], ...] = (
     ("program", DRUM_PROGRAM + 2),
     ("last pitch of the track", NO_PITCH + 1),
     ("chord", NO_CHORD_SAID + 1),
+    ("lowest pitch sounding", NO_PITCH + 1),
+    *((f"pitch class {pc} sounds", 2) for pc in range(12)),
 )
 """What a token's embedding is told beside its id, (name, how many values): where the cursor stands after the token,
-what the current track has as its own, and the chord in force at the cursor. All of it follows from the ids so far;
-saying it spares the model from counting durations."""
+what the current track has as its own, the chord in force at the cursor, and what sounds there of the notes written so
+far, whichever track's. All of it follows from the ids so far; saying it spares the model from counting durations."""
 
 PLACES = ("bar", "onset")
 """Two columns behind those of ATTRIBUTES, which say when a token's event begins, for positions in musical time: the
 bar's number in the piece (0 in the head), and within the bar, in steps, the onset of a note, else the cursor."""
 
-IN_HEAD = (0, 0, DEFAULT_DURATION, DEFAULT_VELOCITY, NO_TRACK, NO_PROGRAM, NO_PITCH, NO_CHORD_SAID, 0, 0)
+IN_HEAD = (0, 0, DEFAULT_DURATION, DEFAULT_VELOCITY, NO_TRACK, NO_PROGRAM, NO_PITCH, NO_CHORD_SAID, *SILENCE, 0, 0)
 """The attributes and places of every token before the first Bar."""
 
 HEAD = ("Style", "Key", "Metre", "Tempo", "Bars", "Density", "Polyphony", "LOW", "Instrument")
@@ -171,6 +173,7 @@ class State:
         self.at_note = False  # the last token was a note
         self.end = 0  # no note may sound past this step
         self.sounding: npt.NDArray[np.int16] | None = None  # pitched notes at each step, where polyphony is limited
+        self.heard = Heard()
         self.lines = None if constraints.parallels else Lines()
         self.masked: list[_Masked] = []
         self.filled = -1  # how many of them are begun; -1 before FILL
@@ -198,7 +201,7 @@ class State:
         known = bisect_right(self.chords, (self.bar_start + cursor, NO_CHORD_SAID))
         chord = self.chords[known - 1][1] if known else NO_CHORD_SAID
         own = (part.duration, part.velocity, self.track, part.program, part.last_pitch)
-        return (cursor, left, *own, chord, self.bar, onset)
+        return (cursor, left, *own, chord, *self.heard.at(self.bar_start + cursor), self.bar, onset)
 
     def advance(self, token: int) -> None:
         """Take one token. Ids that `allowed` denies are taken as they come (a prompt may hold them)."""
@@ -356,10 +359,12 @@ class State:
         part.cursor = min(part.cursor, end) if onset == self.onset else end
         part.silent_from[pitch] = max(end, int(part.silent_from[pitch]))
         part.last_pitch = pitch
-        if self.sounding is not None and not part.drums:
-            self.sounding[onset:end] += 1
-        if self.lines is not None and not part.drums:
-            self.lines.add(self.track, onset, end, pitch)
+        if not part.drums:
+            self.heard.add(onset, end, pitch)
+            if self.sounding is not None:
+                self.sounding[onset:end] += 1
+            if self.lines is not None:
+                self.lines.add(self.track, onset, end, pitch)
         self.onset, self.onset_pitch = onset, pitch
         self.modifier, self.position, self.frame = 0, -1, NOTES
         self.track_open, self.note_in_bar = False, True

@@ -1,8 +1,8 @@
 """A whole token sequence read at once: what each token finds and leaves, in NumPy.
 
-`trace` says for every token what `State` would say after it, without walking. The one recurrence in it, where a
-note begins (at its Position, else at the cursor that the onset before it left, else at the bar line), is a running
-maximum: with m the shortest duration of each onset and C its exclusive running sum,
+`trace` says for every token what `State` would say after it, and walks only for what sounds. The other recurrence in
+it, where a note begins (at its Position, else at the cursor that the onset before it left, else at the bar line), is a
+running maximum: with m the shortest duration of each onset and C its exclusive running sum,
     onset[g] - C[g] = max(bar line[g] - C[g], onset[g-1] - C[g-1]),
 begun anew at every Position.
 """
@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from musegen.errors import RequestError
+from musegen.tokens.heard import NO_PITCH, Heard
 from musegen.tokens.state import (
     DEFAULT_DURATION,
     DEFAULT_VELOCITY,
     IN_HEAD,
     NO_CHORD_SAID,
-    NO_PITCH,
     NO_TRACK,
     metre_steps,
 )
-from musegen.tokens.vocabulary import DURATIONS, METRES, VOCABULARY
+from musegen.tokens.vocabulary import DRUM_PROGRAM, DURATIONS, METRES, VOCABULARY
 
 IntArray = npt.NDArray[np.int64]
 
@@ -97,8 +97,9 @@ def trace(ids: npt.NDArray[np.integer]) -> Trace:
         attributes[mine, 6] = last_pitches
     lines = frame.starts[bars]
     attributes[body, 7] = _chords_at(types, values, (lines + attributes[:, 0])[body], lines, pending, body)
-    attributes[body, 8] = bars[body]
-    attributes[body, 9] = np.where(onsets >= 0, onsets - lines, attributes[:, 0])[body]
+    attributes[body, 8:-2] = _sounding(values, lines + attributes[:, 0], onsets, attributes)[body]
+    attributes[body, -2] = bars[body]
+    attributes[body, -1] = np.where(onsets >= 0, onsets - lines, attributes[:, 0])[body]
     return Trace(frame.programs, frame.metres, frame.starts, bars, tracks, onsets, attributes)
 
 
@@ -113,6 +114,22 @@ def _chords_at(
     n_said = np.cumsum((types == _T["Chord"]) & body)[body]
     known = np.minimum(n_said, np.searchsorted(times, steps, side="right"))
     return np.where(known > 0, values[said][known - 1], NO_CHORD_SAID)
+
+
+def _sounding(
+    values: IntArray, steps: IntArray, onsets: IntArray, attributes: npt.NDArray[np.int16]
+) -> npt.NDArray[np.int16]:
+    """(T, 13) what sounds at the step of each token, of the notes up to it: walked, token by token."""
+    pitched = (onsets >= 0) & (attributes[:, 5] != DRUM_PROGRAM)
+    pitches = np.where(pitched, values, -1).tolist()
+    ends = (onsets + _STEPS[attributes[:, 2]]).tolist()
+    heard = Heard()
+    found = np.empty((len(values), 2), np.int16)
+    for i, (pitch, step, onset, end) in enumerate(zip(pitches, steps.tolist(), onsets.tolist(), ends, strict=True)):
+        if pitch >= 0:
+            heard.add(onset, end, pitch)
+        found[i] = heard.lowest_and_classes(step)
+    return np.concatenate([found[:, :1], found[:, 1:] >> np.arange(12, dtype=np.int16) & 1], axis=1)
 
 
 def _is(types: IntArray, *names: str) -> npt.NDArray[np.bool_]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from musegen.compose import Request
-from musegen.compose.autoregressive import USUAL_GUIDANCE, AutoregressiveComposer
+from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.compose.guidance import Shadow, unasked
+from musegen.compose.request import STYLE_GUIDANCE
 from musegen.decoding.filters import SamplingOptions
 from musegen.errors import RequestError
 from musegen.models import build, preset
@@ -71,10 +72,13 @@ def test_unasked_leaves_the_bars_alone() -> None:
     assert np.array_equal(stripped[-50:], ids[-50:])
 
 
-def test_guidance_that_is_not_asked_for_is_the_usual_one_where_it_can_be(composer: AutoregressiveComposer) -> None:
-    options = [SamplingOptions(guidance=g) for g in (None, USUAL_GUIDANCE, 1.0)]
+def test_guidance_that_is_not_asked_for_is_that_of_the_style_where_it_can_be(composer: AutoregressiveComposer) -> None:
+    options = [SamplingOptions(guidance=g) for g in (None, STYLE_GUIDANCE["folk"], 1.0)]
     plain, usual, off = (to_bytes(composer.compose([replace(NEW, sampling=o)])[0]) for o in options)
     assert plain == usual != off
+    song = replace(NEW, style="song")
+    plain, off = (to_bytes(composer.compose([replace(song, sampling=o)])[0]) for o in (options[0], options[2]))
+    assert plain == off
     beam = SamplingOptions(search="beam", beams=2)
     plain, off = (
         to_bytes(composer.compose([replace(NEW, sampling=replace(beam, guidance=g))])[0]) for g in (None, 1.0)

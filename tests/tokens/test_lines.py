@@ -8,8 +8,8 @@ import pytest
 from musegen.evaluate.voices import FIFTH, OCTAVE, four_voices, parallels
 from musegen.score.model import Score
 from musegen.tokens import VOCABULARY, Constraints, Remi
+from musegen.tokens.heard import NO_PITCH
 from musegen.tokens.lines import Lines
-from musegen.tokens.state import NO_PITCH
 from musegen.tokens.vocabulary import DURATIONS
 
 

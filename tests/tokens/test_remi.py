@@ -13,7 +13,7 @@ from musegen.errors import RequestError
 from musegen.score import timing
 from musegen.score.model import Chord, KeySignature, Score, Tempo, TimeSignature, Track
 from musegen.score.ops import transpose
-from musegen.tokens import VOCABULARY, Constraints, Controls, Grid, Remi, density_of, to_grid
+from musegen.tokens import ATTRIBUTES, VOCABULARY, Constraints, Controls, Grid, Remi, density_of, to_grid
 from musegen.tokens.grid import to_score
 from musegen.tokens.trace import trace
 from musegen.tokens.vocabulary import DURATIONS, KEYS
@@ -183,6 +183,25 @@ def test_voices_and_chords() -> None:
     assert names[names.index("Bar_0") + 1 :] == [
         "Pitch_72", "Add_76", "Position_48", "Duration_12", "Pitch_74", "Track_1", "Duration_96", "Pitch_48", "EOS",
     ]  # fmt: skip
+
+
+def test_the_model_is_told_what_sounds_where_the_next_note_would_stand() -> None:
+    tune = Track([(0, 72, 960, 84), (960, 76, 960, 84)], program=73)
+    bass = Track([(0, 48, 480, 84), (480, 55, 480, 84), (960, 52, 960, 84)], program=32)
+    drums = Track([(0, 36, 1920, 84)], is_drum=True)
+    ids = TOKENIZER.encode(Score(480, (tune, bass, drums)))
+    sounding = [name for name, _ in ATTRIBUTES].index("lowest pitch sounding")
+    rows = TOKENIZER.attributes(ids)[:, sounding : sounding + 13].tolist()
+    told = [(row[0], {pc for pc in range(12) if row[1 + pc]}) for row in rows]
+    at = [VOCABULARY.names[token] for token in ids].index("Track_1")
+    silence: tuple[int, set[int]] = (128, set())
+    assert told[0] == silence  # the head
+    assert told[at] == (72, {0})  # the bass begins under C5
+    names = [VOCABULARY.names[token] for token in ids[at:]]
+    assert told[at + names.index("Pitch_48")] == (72, {0})  # where C3 ends
+    assert told[at + names.index("Pitch_55")] == (76, {4})  # at the third beat, under E5
+    assert told[at + names.index("Pitch_52")] == silence  # at the bar line
+    assert told[at + names.index("Track_2")] == (48, {0})  # drums are told too, and are not told of
 
 
 def test_a_beginning_announces_the_whole_and_has_no_end() -> None:
