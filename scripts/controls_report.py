@@ -68,7 +68,7 @@ Asked = Sequence[tuple[Request, Score]]
 
 def requests(kind: str, style: str, count: int, guidance: float | None) -> list[Request]:
     """The requests of one set; sampling as the command line has it by default."""
-    sampling = SamplingOptions(top_p=0.98, min_p=0.02, guidance=guidance)
+    sampling = SamplingOptions(guidance=guidance)
     number = list(SETS).index(kind)
     made = []
     for i in range(count):

@@ -78,7 +78,7 @@ def settings(composer: Composer, hymns: Sequence[Score], style: str, guidance: f
     Raises:
         RuntimeError: if a setting changed its tune.
     """
-    sampling = SamplingOptions(top_p=0.98, min_p=0.02, guidance=guidance)
+    sampling = SamplingOptions(guidance=guidance)
     for seed, hymn in enumerate(hymns):
         tune = melody_of(hymn)
         request = Request(prompt=hymn, harmonize=(tune,), style=style, seed=seed, sampling=sampling)
