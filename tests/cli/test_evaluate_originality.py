@@ -18,7 +18,7 @@ from tests.cli.words import Run
 from tests.tiny_corpus import tune
 
 SAMPLES = Path(__file__).parents[2] / "midi_samples"
-WISH = ("--bars", "4", "--meter", "4/4", "--style", "folk")
+WISH = ("--bars", "4", "--meter", "4/4", "--style", "folk", "--polyphony", "1")
 
 
 def test_a_known_tune_is_named(run: Run) -> None:
