@@ -10,6 +10,7 @@ from torch import Tensor
 
 from musegen.compose import Request
 from musegen.compose.autoregressive import AutoregressiveComposer
+from musegen.decoding.filters import SamplingOptions
 from musegen.models import Transformer, preset
 from musegen.score import timing
 from musegen.score.model import KeySignature, Score, TimeSignature, Track
@@ -44,7 +45,8 @@ def composer() -> tuple[AutoregressiveComposer, Watched]:
 
 def test_a_piece_of_256_bars_is_read_anew_by_halves_and_keeps_its_frame() -> None:
     writer, model = composer()
-    request = Request(bars=256, meter=(1, 4), key=parse_key("E"), scale="strict", polyphony=1, seed=1)
+    plain = SamplingOptions(guidance=1)
+    request = Request(bars=256, meter=(1, 4), key=parse_key("E"), scale="strict", polyphony=1, seed=1, sampling=plain)
     row = writer._begin(request, 0)
     list(writer._write([row]))
     score = writer._take(row)
