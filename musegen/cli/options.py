@@ -77,7 +77,7 @@ SAMPLING = (
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
     click.option("--guidance", type=click.FloatRange(1, 5),
                  help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off and faster.  "
-                 "[default: 1.5 for folk, else 1]"),
+                 "[default: 1.5 for folk, chorale and hymn, else 1]"),
 )  # fmt: skip
 
 REQUEST_ORDER = (

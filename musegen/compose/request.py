@@ -30,10 +30,9 @@ STYLE_INSTRUMENTS: dict[str, tuple[tuple[int, bool], ...]] = {
 }
 """What a style is written for when no instrument is asked for, (program, is_drum) as most of its training pieces; a
 piano for others."""
-STYLE_GUIDANCE = {"folk": 1.5}
-"""Guidance where none is asked for; 1, which is off, in other styles. It keeps nine tunes of ten in the key that they
-say, where the network alone keeps seven or eight; what has a harmony keeps its key without
-(docs/benchmarks/controls.md)."""
+STYLE_GUIDANCE = {"folk": 1.5, "chorale": 1.5, "hymn": 1.5}
+"""Guidance where none is asked for; 1, which is off, in other styles, where it did harm
+(docs/benchmarks/composer.md). It keeps nine folk tunes of ten in the key that they say."""
 PIANO = ((0, False),)
 VOICE_LEADINGS = ("free", "strict")
 STRICT_STYLES = ("chorale", "hymn")
