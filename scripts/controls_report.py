@@ -67,7 +67,7 @@ Asked = Sequence[tuple[Request, Score]]
 
 
 def requests(kind: str, style: str, count: int, guidance: float | None) -> list[Request]:
-    """The requests of one set; sampling as the command line has it by default."""
+    """The requests of one set, sampled without filters, with the guidance of the style by default."""
     sampling = SamplingOptions(guidance=guidance)
     number = list(SETS).index(kind)
     made = []

@@ -66,7 +66,7 @@ SAMPLING = (
     click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, help="The k likeliest; 0 is off."),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
                  help="The likeliest up to this probability; 1 is off."),
-    click.option("--min-p", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    click.option("--min-p", type=click.FloatRange(0, 1), default=0.01, show_default=True,
                  help="At least this share of the likeliest; 0 is off."),
     click.option("--typical-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
                  help="The most typical up to this probability; 1 is off."),
