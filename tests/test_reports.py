@@ -218,3 +218,16 @@ def test_a_cadence_tells_its_key(key: str) -> None:
     notes["duration"], notes["velocity"] = 480, 80
     found = likeliest_key(Score(tracks=(Track(notes),)))
     assert (found.tonic_pc, found.mode) == (tonic, parse_key(key).mode)
+
+
+def test_a_chorale_of_the_benchmark_is_told_whole_by_its_tokens(script: Load) -> None:
+    rng = np.random.default_rng(0)
+    grid = np.repeat(rng.integers(48, 72, (30, 4)), 3, axis=0).astype(np.int16)
+    grid[6:12, 2] = -1
+    decoded = Remi().decode(script("jsb_pretrained").piece_of(grid).ids)
+    told = np.full_like(grid, -1)
+    for voice, track in enumerate(decoded.tracks):
+        for note in track.notes:
+            step = 4 * note["start"] // decoded.ticks_per_beat
+            told[step : step + 4 * note["duration"] // decoded.ticks_per_beat, voice] = note["pitch"]
+    assert np.array_equal(told, grid)
