@@ -51,7 +51,7 @@ def wishes(options: argparse.Namespace) -> Wishes:
     """What the options ask of a new run."""
     seconds = 0.0 if options.steps else parse_seconds(options.budget)
     changes = assignments(options.model_option), assignments(options.train_option)
-    return Wishes(options.preset, seconds, options.steps, options.seed, *changes)
+    return Wishes(options.preset, seconds, options.steps, options.seed, *changes, base=options.base)
 
 
 def export(run: Run, folder: Path, run_folder: Path, machine_name: str) -> None:
@@ -94,10 +94,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("shards", type=Path, help="folder that musegen corpus build wrote")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it holds a state")
     parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
+    parser.add_argument("--base", metavar="NAME", help="begin with the weights, and shape, of this model or file")
     parser.add_argument("--budget", default="50m", help="wall time: 90s, 50m, 1.5h (default 50m)")
     parser.add_argument("--steps", type=int, default=0, help="optimizer steps, instead of --budget")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", choices=DEVICES, help="(default auto)")
+    parser.add_argument("--single", action="store_true", help="compute in single precision where bfloat16 is faster")
     parser.add_argument("--fsdp", action="store_true", help="cut the weights over torchrun's processes")
     parser.add_argument("--threads", type=int, default=1, help="threads on the CPU (default 1)")
     parser.add_argument("--workers", type=int, help="processes that draw batches (default 0, or all but two CPUs)")
@@ -158,7 +160,7 @@ def main() -> int:
     try:
         vocabulary = Remi().vocabulary.fingerprint
         info = load_info(options.shards, vocabulary)
-        with joined(options.device, sharded=options.fsdp) as place:
+        with joined(options.device, sharded=options.fsdp, narrow=False if options.single else None) as place:
             made_on = machine(place)
             if options.parts:
                 run, made_on = imported(options.parts, place)

@@ -35,6 +35,8 @@ class Place:
     rank: int = 0
     world: int = 1
     sharded: bool = False
+    narrow: bool = False
+    """Whether training computes in bfloat16."""
 
     @property
     def is_first(self) -> bool:
@@ -47,8 +49,8 @@ class Place:
         return self.device.type != "cpu"
 
     def autocast(self) -> torch.autocast:
-        """Computing in bfloat16 on an accelerator; weights and sums stay in single precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_accelerator)
+        """Computing in bfloat16 where it pays; weights and sums stay in single precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.narrow)
 
 
 HERE = Place()
@@ -67,9 +69,19 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than single precision: accelerators, and CPUs that say so."""
+    if device.type != "cpu":
+        return True
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.10 cannot tell
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))
+
+
 @contextmanager
-def joined(device_name: str = "auto", *, sharded: bool = False) -> Iterator[Place]:
+def joined(device_name: str = "auto", *, sharded: bool = False, narrow: bool | None = None) -> Iterator[Place]:
     """This process's place among those that torchrun started; alone without torchrun.
+
+    Training computes in bfloat16 if `narrow`, or (None) where that is faster.
 
     Raises:
         RequestError: as `choose_device`, or if `sharded` is asked of one process.
@@ -79,16 +91,18 @@ def joined(device_name: str = "auto", *, sharded: bool = False) -> Iterator[Plac
         torch.cuda.set_device(device)
         torch.set_float32_matmul_precision("high")
         torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for every length of a batch
+    if narrow is None:
+        narrow = multiplies_bfloat16(device)
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
     if world == 1:
         if sharded:
             raise RequestError("weights are cut over several processes: start with torchrun, or leave --fsdp out")
-        yield Place(device)
+        yield Place(device, narrow=narrow)
         return
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=PATIENCE)
     try:
-        yield Place(device, rank, world, sharded)
+        yield Place(device, rank, world, sharded, narrow)
     finally:
         distributed.destroy_process_group()
 

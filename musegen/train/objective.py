@@ -33,7 +33,8 @@ def scorer(model: Model, batch_tokens: int | None = None) -> Scorer:
 
     Sequences of like length share a batch of about `batch_tokens` tokens (by default as the device likes).
     """
-    place = Place(next(model.parameters()).device)
+    device = next(model.parameters()).device
+    place = Place(device, narrow=device.type != "cpu")
     limit = batch_tokens or SCORED_TOGETHER[place.device.type]
 
     def score(sequences: Sequences) -> list[Array]:

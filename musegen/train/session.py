@@ -17,11 +17,12 @@ from typing import Any
 
 import torch
 
+from musegen import checkpoint
 from musegen.corpus.build import Advance, BuildConfig, build
 from musegen.corpus.shards import INFO_FILE, Split, load_info
 from musegen.errors import MusegenError, RequestError
 from musegen.evaluate.likelihood import Likelihood
-from musegen.models import preset
+from musegen.models import ModelConfig, preset
 from musegen.score.formats import write_bytes
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig
@@ -47,6 +48,8 @@ class Wishes:
     """Of ModelConfig, other than the preset's."""
     train_options: Mapping[str, Any] = field(default_factory=dict)
     """Of TrainConfig, other than its defaults."""
+    base: str | None = None
+    """Name or file of a model whose weights, and shape, the run begins with, instead of the preset's."""
 
 
 def assignments(items: Sequence[str]) -> dict[str, Any]:
@@ -71,13 +74,19 @@ def new_run(wishes: Wishes, place: Place) -> Run:
     """A run at step 0.
 
     Raises:
-        RequestError, ModelError: for options that there are not, or that do not go together.
+        RequestError, ModelError: for options that there are not, or that do not go together; for a base that cannot
+            be loaded.
     """
-    tokenizer = Remi()
-    shape = preset(wishes.preset, tokenizer.vocabulary.size, tokenizer.attribute_sizes, **wishes.model_options)
+    tokenizer, weights = Remi(), None
+    if wishes.base is None:
+        shape = preset(wishes.preset, tokenizer.vocabulary.size, tokenizer.attribute_sizes, **wishes.model_options)
+    else:
+        model, _ = checkpoint.load(wishes.base)
+        shape = ModelConfig.from_dict({**model.config.to_dict(), **wishes.model_options})
+        weights = dict(model.named_parameters())
     config = TrainConfig(wishes.seconds, wishes.steps, context=shape.context, seed=wishes.seed)
     try:
-        return start(shape, replace(config, **wishes.train_options), place)
+        return start(shape, replace(config, **wishes.train_options), place, weights)
     except TypeError as error:
         raise RequestError(f"no such training option ({error}); see musegen/train/config.py") from error
 

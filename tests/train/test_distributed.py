@@ -72,13 +72,29 @@ def test_a_process_without_a_row_takes_part_and_learns_nothing() -> None:
 
 
 def test_one_process_needs_nobody() -> None:
-    with joined("cpu") as place:
+    with joined("cpu", narrow=False) as place:
         assert place == HERE and place.is_first and not place.is_accelerator
         assert agreed(place, 1.5, 0.0) == [1.5, 0.0]
         tensor = torch.ones(3)
         assert whole(tensor) is tensor and parted(tensor, tensor) is tensor and summed(place, tensor) is tensor
     with pytest.raises(RequestError, match="torchrun"), joined("cpu", sharded=True):
         pass
+
+
+def test_a_cpu_that_multiplies_bfloat16_trains_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True}, raising=False)
+    with joined("cpu") as place, place.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with joined("cpu", narrow=False) as place, place.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
+    with joined("cpu") as place:
+        assert not place.narrow
+
+
+def test_steps_in_bfloat16_learn_what_those_in_single_precision_do(tmp_path: Path) -> None:
+    expected = train_some(HERE, tmp_path / "single")
+    assert train_some(Place(narrow=True), tmp_path / "narrow") == pytest.approx(expected, rel=0.02)
 
 
 def test_an_accelerator_has_processes_that_draw_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +123,7 @@ def test_an_accelerator_does_nearly_the_steps_of_a_cpu(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with joined("cpu", sharded=sys.argv[2] == "1") as here:
+    with joined("cpu", sharded=sys.argv[2] == "1", narrow=False) as here:
         said = train_some(here, Path(sys.argv[1]))
         if here.is_first:
             (Path(sys.argv[1]) / "losses.json").write_text(json.dumps(said))

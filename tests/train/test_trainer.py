@@ -32,8 +32,10 @@ from musegen.train.curve import (
     trim_log,
 )
 from musegen.train.data import POOL_BATCHES, Sampler
+from musegen.train.distributed import HERE
 from musegen.train.loader import read_ahead
 from musegen.train.objective import scorer
+from musegen.train.session import Wishes, new_run
 from musegen.train.ship import command, ship, usual_style
 from musegen.train.state import STATE_FILE, Run, averaged, load_state, save_state, start
 from musegen.train.trainer import Habits, measure, steering_pieces, steps, train
@@ -183,6 +185,18 @@ def test_the_log_tells_how_long_ago_the_best_measure_was(tmp_path: Path, measure
         for cell in (value, ""):  # most rows have no measure
             append_log(tmp_path, {"step": step, "valid_nats_per_note": cell})
     assert measures_since_best(tmp_path) == since
+
+
+def test_a_run_may_begin_with_a_model(tmp_path: Path) -> None:
+    model = start(shape(), CONFIG).model
+    checkpoint.save(tmp_path / "known.safetensors", model, {})
+    wishes = Wishes(steps=3, base=str(tmp_path / "known.safetensors"), model_options={"dropout": 0.3})
+    run = new_run(wishes, HERE)
+    assert run.model.config == replace(model.config, dropout=0.3)
+    for name, parameter in run.model.named_parameters():
+        torch.testing.assert_close(parameter, model.state_dict()[name], rtol=1e-3, atol=1e-4)  # half precision
+    with pytest.raises(ModelError, match="nowhere"):
+        new_run(replace(wishes, base="nowhere"), HERE)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(splits: tuple[Split, Split], tmp_path: Path) -> None:
