@@ -15,19 +15,25 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
-from torch import Tensor
+from safetensors.numpy import save as to_bytes
 
 from musegen.errors import ModelError
-from musegen.models import Model, ModelConfig, build, preset
-from musegen.models.lora import merge
 from musegen.score.formats import write_bytes
+from musegen.shapes import ModelConfig, parameters, preset
 from musegen.tokens import TOKENIZERS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from musegen.engine import Decoder
+    from musegen.models import Model
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 SUFFIX = ".safetensors"
@@ -35,6 +41,10 @@ TINY_RANDOM = "tiny-random"
 """A small network of random weights, made in code: it drives every command end to end without any file."""
 
 _ROW = "embedding.row."
+DOWN, UP = ".down", ".up"
+"""Ends of the names of adapters."""
+
+Floats = npt.NDArray[np.float32]
 
 
 def names() -> tuple[str, ...]:
@@ -68,12 +78,21 @@ def save_adapters(
 def _write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     tokenizer = TOKENIZERS["remi"]()
     told = {**record, "tokenizer": tokenizer.name, "vocabulary": tokenizer.vocabulary.fingerprint}
-    halves = {name: t.detach().to("cpu", torch.float16).contiguous() for name, t in tensors.items()}
+    halves = {name: t.detach().cpu().half().contiguous().numpy() for name, t in tensors.items()}
     write_bytes(to_bytes(halves, {"musegen": json.dumps(told, sort_keys=True)}), path, force=True)
 
 
-def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
-    """A network ready to use, and the facts of its card.
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a file holds: the network's shape, its weights by name in single precision, the facts of the card."""
+
+    config: ModelConfig
+    weights: dict[str, Floats]
+    card: dict[str, Any]
+
+
+def read(name_or_path: str | Path) -> Stored:
+    """The weights of a model, adapters merged into those of their base.
 
     Raises:
         ModelError: for an unknown name (the names are listed), a file that is damaged or no model of musegen, one
@@ -83,24 +102,45 @@ def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
         return _tiny_random()
     path = _find(name_or_path)
     with _reading(path):
-        with safe_open(path, framework="pt") as stream:
+        with safe_open(path, framework="numpy") as stream:
             record = json.loads((stream.metadata() or {})["musegen"])
-            tensors = {key: stream.get_tensor(key).float() for key in stream.keys()}  # noqa: SIM118  # no mapping
+            tensors = {key: stream.get_tensor(key).astype(np.float32) for key in stream.keys()}  # noqa: SIM118  # no mapping
         tokenizer = TOKENIZERS[record["tokenizer"]]()
         fingerprint = record["vocabulary"]
         card = dict(record["card"])
         base = dict(record["base"]) if "base" in record else None
-        model = build(ModelConfig.from_dict(record["config"])) if base is None else None
+        config = ModelConfig.from_dict(record["config"]) if base is None else None
     if fingerprint != tokenizer.vocabulary.fingerprint:
         raise ModelError(
             f"{path}: trained on the vocabulary {fingerprint}, this version has {tokenizer.vocabulary.fingerprint}; "
             "use the musegen that it was trained with, or train it again"
         )
-    if model is None:
-        model = _with_adapters(path, base or {}, tensors)
-    else:
-        _fill(path, model, tensors)
-    return model.eval(), card
+    if config is None:
+        under = _base(path, base or {})
+        return Stored(under.config, _with_adapters(path, under.weights, tensors), card)
+    _check(path, config, tensors)
+    return Stored(config, tensors, card)
+
+
+def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
+    """A network of torch ready to use, and the facts of its card; raises as `read`."""
+    import torch
+
+    from musegen.models import build
+
+    stored = read(name_or_path)
+    with torch.random.fork_rng(devices=[]):
+        model = build(stored.config)
+    model.load_state_dict({name: torch.from_numpy(values) for name, values in stored.weights.items()}, strict=False)
+    return model.eval(), stored.card
+
+
+def load_decoder(name_or_path: str | Path, *, threads: int = 1) -> tuple[Decoder, dict[str, Any]]:
+    """A network ready to decode, and the facts of its card; raises as `read`."""
+    from musegen.engine import decoder
+
+    stored = read(name_or_path)
+    return decoder(stored.config, stored.weights, threads=threads), stored.card
 
 
 @contextmanager
@@ -118,19 +158,18 @@ def _reading(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: no model of musegen; train one with musegen train") from error
 
 
-def _fill(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
-    """Put a file's weights into its network."""
-    try:
-        missing, unexpected = model.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: no model of musegen; train one with musegen train") from error
-    absent = [name for name in missing if name in dict(model.named_parameters())]
-    if absent or unexpected:
-        raise ModelError(f"{path}: weights are missing or unknown ({', '.join([*absent, *unexpected][:3])})")
+def _check(path: Path, config: ModelConfig, tensors: Mapping[str, Floats]) -> None:
+    """Raise ModelError unless these are the weights of such a network."""
+    wanted = parameters(config)
+    wrong = [name for name in sorted({*wanted, *tensors}) if name not in wanted or name not in tensors]
+    if wrong:
+        raise ModelError(f"{path}: weights are missing or unknown ({', '.join(wrong[:3])})")
+    if any(tensors[name].shape != shape for name, shape in wanted.items()):
+        raise ModelError(f"{path}: no model of musegen; train one with musegen train")
 
 
-def _with_adapters(path: Path, base: Mapping[str, Any], tensors: dict[str, Tensor]) -> Model:
-    """The base that a file names, with the adapters in the file merged into it."""
+def _base(path: Path, base: Mapping[str, Any]) -> Stored:
+    """The model that a file of adapters names."""
     named = str(base.get("model", ""))
     where = path.parent / named if named.endswith(SUFFIX) else named
     if not (where.is_file() if isinstance(where, Path) else where in names()):
@@ -140,16 +179,26 @@ def _with_adapters(path: Path, base: Mapping[str, Any], tensors: dict[str, Tenso
             f"{path}: adapters of {where} with the checksum {base.get('checksum')}, but its checksum is {now}; get the "
             "model that they were made from, or fine-tune this one"
         )
-    model, _ = load(where)
-    rows = {int(key.removeprefix(_ROW)): tensors.pop(key) for key in list(tensors) if key.startswith(_ROW)}
+    return read(where)
+
+
+def _with_adapters(path: Path, weights: Mapping[str, Floats], adapters: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The weights with adapters (models/lora.py) added, and rows of the embedding in place of theirs."""
+    merged = dict(weights)
     try:
-        merge(model, tensors)
-        with torch.no_grad():
-            for row, values in rows.items():
-                model.embedding.weight[row] = values
-    except (ModelError, RuntimeError, IndexError) as error:
+        for name, values in adapters.items():
+            if name.startswith(_ROW):
+                table = merged["embedding.weight"].copy()
+                table[int(name.removeprefix(_ROW))] = values
+                merged["embedding.weight"] = table
+            elif name.endswith(DOWN):
+                stem = name.removesuffix(DOWN)
+                merged[f"{stem}.weight"] = weights[f"{stem}.weight"] + adapters[stem + UP] @ values
+            else:
+                adapters[name.removesuffix(UP) + DOWN]  # they come in pairs
+    except (KeyError, ValueError, IndexError) as error:
         raise ModelError(f"{path}: the file is damaged ({error}); get it again") from error
-    return model
+    return merged
 
 
 def card(name_or_path: str | Path) -> dict[str, Any]:
@@ -184,9 +233,12 @@ def _find(name_or_path: str | Path) -> Path:
 _TINY_CARD: dict[str, Any] = {"description": "random weights, for trying things out", "styles": [], "licence": "none"}
 
 
-def _tiny_random() -> tuple[Model, dict[str, Any]]:
+def _tiny_random() -> Stored:
     tokenizer = TOKENIZERS["remi"]()
     config = preset("tiny", tokenizer.vocabulary.size, tokenizer.attribute_sizes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return build(config).eval(), dict(_TINY_CARD)
+    random = np.random.RandomState(0)  # its numbers stay the same in all versions of NumPy
+    weights = {
+        name: (np.ones(shape) if len(shape) == 1 else 0.02 * random.standard_normal(shape)).astype(np.float32)
+        for name, shape in parameters(config).items()
+    }
+    return Stored(config, weights, dict(_TINY_CARD))

@@ -26,6 +26,8 @@ from musegen.compose import Composer, Request
 from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.corpus.manifest import read_manifest
 from musegen.corpus.shards import Split, load_info, load_split
+from musegen.engine import decoder
+from musegen.engine.history import HistoryModel
 from musegen.errors import MusegenError, RequestError
 from musegen.evaluate import compare, originality_index
 from musegen.evaluate.compare import MIN_PIECES
@@ -33,8 +35,7 @@ from musegen.evaluate.features import FeatureTable, measure_files, measure_score
 from musegen.evaluate.likelihood import Scorer, evaluate
 from musegen.evaluate.originality import longest_passage
 from musegen.evaluate.structure import METRICS as STRUCTURE
-from musegen.models import preset
-from musegen.models.history import HistoryModel
+from musegen.models import preset, weights
 from musegen.score.model import Score
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig, parse_seconds
@@ -106,7 +107,9 @@ def network(name: str, **shape: Any) -> Callable[[Task], Trained]:
         train(run, learned, valid, task.run, report=lambda line: print(line, file=sys.stderr, flush=True))
         model = averaged(run)
         styles = sorted({style for s in load_info(task.shards)["sources"].values() for style in styles_of(s)})
-        composer = AutoregressiveComposer(name, model, {"styles": styles}, "")
+        composer = AutoregressiveComposer(
+            name, decoder(model.config, weights(model)), model.config.context, {"styles": styles}, ""
+        )
         return Trained(model.n_parameters, run.seconds, composer, scorer(model))
 
     return build
@@ -119,7 +122,7 @@ def counted(order: int) -> Callable[[Task], Trained]:
         began = time.monotonic()
         model = markov(task.shards, order, CONTEXT)
         seconds = time.monotonic() - began
-        composer = AutoregressiveComposer("markov", HistoryModel(model.distribution, order, CONTEXT), {}, "")
+        composer = AutoregressiveComposer("markov", HistoryModel(model.distribution, order), CONTEXT, {}, "")
         return Trained(model.n_counts, seconds, composer, model)
 
     return build

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from musegen import checkpoint
 from musegen.compose.autoregressive import AutoregressiveComposer, Piece, Progress
 from musegen.compose.request import Request
 from musegen.score.model import Score
@@ -36,13 +37,8 @@ def load(model: str | Path = "transformer", *, threads: int | None = None) -> Co
     Raises:
         ModelError: if there is no such model or its file is damaged.
     """
-    import torch
-
-    from musegen import checkpoint
-
-    torch.set_num_threads(threads or 1)
-    network, card = checkpoint.load(model)
-    return AutoregressiveComposer(str(model), network, card, checkpoint.checksum(model))
+    network, card = checkpoint.load_decoder(model, threads=threads or 1)
+    return AutoregressiveComposer(str(model), network, network.config.context, card, checkpoint.checksum(model))
 
 
 __all__ = ["Composer", "Piece", "Progress", "Request", "Score", "load"]

@@ -23,7 +23,6 @@ from musegen.decoding.generate import Ending, generate
 from musegen.decoding.protocol import Network
 from musegen.errors import RequestError
 from musegen.evaluate import originality_index
-from musegen.models import Transformer
 from musegen.score import timing
 from musegen.score.model import Score
 from musegen.score.theory import Key
@@ -90,13 +89,13 @@ class AutoregressiveComposer:
         styles: the styles it was trained on.
     """
 
-    def __init__(self, name: str, model: Any, card: dict[str, Any], checksum: str) -> None:
+    def __init__(self, name: str, network: Network, context: int, card: dict[str, Any], checksum: str) -> None:
         self.name = name
         self.card = card
         self.checksum = checksum
         self.styles: tuple[str, ...] = tuple(card.get("styles") or STYLES)
-        self._model: Network = model
-        self._context: int = model.config.context
+        self._network = network
+        self._context = context
         self._tokenizer = Remi()
 
     def compose(self, requests: Sequence[Request]) -> list[Score]:
@@ -139,7 +138,7 @@ class AutoregressiveComposer:
         options = rows[0].request.sampling
         shadows = [Shadow(row.state, row.unasked) for row in rows] if options.is_guided else []
         steps = generate(
-            self._model,
+            self._network,
             [row.state for row in rows],
             [(np.array(row.ids, np.int64), np.array(row.places, np.int64)) for row in rows],
             options,
@@ -168,7 +167,7 @@ class AutoregressiveComposer:
         """The state and the prompt of a request, the `index`th, for its draft `attempt`."""
         self._check_style(request.style)
         request = styled(request, self.card)
-        request = replace(request, sampling=self._guided(request))
+        request = replace(request, sampling=_guided(request))
         if request.infill is not None or request.harmonize:
             task = task_of(request)
             self._check_style(task.style)
@@ -181,15 +180,6 @@ class AutoregressiveComposer:
         request, state = opened(request, self.card.get("keys", {}))
         bos = np.array([VOCABULARY.id("BOS")], np.int32)
         return _Row(request, index, state, bos.tolist(), _advanced(state, bos), bos, attempt=attempt)
-
-    def _guided(self, request: Request) -> SamplingOptions:
-        """The sampling options with the guidance of the style where none is asked for and there can be any."""
-        sampling, can_guide = request.sampling, isinstance(self._model, Transformer)
-        if sampling.is_guided and not can_guide:
-            raise RequestError(f"{self.name} is no transformer, which guidance needs; leave it at 1")
-        if sampling.guidance is None and can_guide and sampling.search != "beam":
-            return replace(sampling, guidance=STYLE_GUIDANCE.get(request.style or "", 1.0))
-        return sampling
 
     def _begin_passage(self, request: Request, index: int, task: Task) -> _Row:
         """The next passage of what is to be filled in."""
@@ -246,6 +236,14 @@ class AutoregressiveComposer:
         if row.request.made_with:
             made["command"] = row.request.made_with
         return stamped(score, made)
+
+
+def _guided(request: Request) -> SamplingOptions:
+    """The sampling options, with the guidance of the style where none is asked for."""
+    sampling = request.sampling
+    if sampling.guidance is None and sampling.search != "beam":
+        return replace(sampling, guidance=STYLE_GUIDANCE.get(request.style or "", 1.0))
+    return sampling
 
 
 def _must_check(requests: Sequence[Request]) -> bool:

@@ -16,12 +16,13 @@ Letters: B rows, V ids.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from musegen.decoding.protocol import BoolArray, FloatArray, IntArray
 from musegen.errors import RequestError
 
 Search = Literal["sample", "greedy", "beam"]
@@ -88,65 +89,75 @@ class SamplingOptions:
         return self.guidance not in (None, 1)
 
 
-def guide(conditional: Tensor, unconditional: Tensor, guidance: float) -> Tensor:
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """Log-probabilities, (..., V)."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def guide(conditional: FloatArray, unconditional: FloatArray, guidance: float) -> FloatArray:
     """Log-weights that lead from what follows anyway to what follows from the request, and beyond.
 
     Classifier-free guidance (Ho and Salimans, 2022) on log-probabilities; both (..., V).
     """
-    anyway = unconditional.log_softmax(dim=-1)
-    return anyway + guidance * (conditional.log_softmax(dim=-1) - anyway)
+    anyway = log_softmax(unconditional)
+    return anyway + guidance * (log_softmax(conditional) - anyway)
 
 
-def mask(logits: Tensor, allowed: Tensor) -> Tensor:
+def mask(logits: FloatArray, allowed: BoolArray) -> FloatArray:
     """Rule out what is not allowed, (B, V) of bool."""
-    return logits.masked_fill(~allowed, -torch.inf)
+    return np.where(allowed, logits, -np.inf)
 
 
-def penalise(logits: Tensor, recent: Tensor, penalty: float) -> Tensor:
+def penalise(logits: FloatArray, recent: BoolArray, penalty: float) -> FloatArray:
     """Multiply the log-probability of the ids marked in `recent`, (B, V) of bool, by `penalty`.
 
     The penalty of Keskar et al. (2019) on log-probabilities instead of raw logits, so that it does not depend
     on an offset of the logits, and an id that is nearly certain stays so.
     """
-    log_probabilities = logits.log_softmax(dim=-1)
-    return torch.where(recent, log_probabilities * penalty, log_probabilities)
+    log_probabilities = log_softmax(logits)
+    return np.where(recent, log_probabilities * penalty, log_probabilities)
 
 
-def heat(logits: Tensor, temperature: float) -> Tensor:
+def heat(logits: FloatArray, temperature: float) -> FloatArray:
     """Divide by the temperature; at 0 only the likeliest id is left (the lowest of equals)."""
     if temperature > 0:
         return logits / temperature
-    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, _likeliest(logits), value=True)
-    return logits.masked_fill(~likeliest, -torch.inf)
+    result = np.full_like(logits, -np.inf)
+    best = logits.argmax(axis=-1)[:, None]
+    np.put_along_axis(result, best, np.take_along_axis(logits, best, axis=-1), axis=-1)
+    return result
 
 
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
+def keep_top_k(logits: FloatArray, k: int) -> FloatArray:
     """Keep the k likeliest ids, and any that are exactly as likely as the k-th."""
     if k >= logits.shape[-1]:
         return logits
-    threshold = logits.topk(k, dim=-1).values[:, -1:]
-    return logits.masked_fill(logits < threshold, -torch.inf)
+    threshold = np.partition(logits, -k, axis=-1)[:, -k, None]
+    return np.where(logits < threshold, -np.inf, logits)
 
 
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
+def keep_top_p(logits: FloatArray, p: float) -> FloatArray:
     """Keep the smallest set of likeliest ids whose probabilities sum to at least p."""
     return _keep_first(logits, -logits, p)
 
 
-def keep_min_p(logits: Tensor, share: float) -> Tensor:
+def keep_min_p(logits: FloatArray, share: float) -> FloatArray:
     """Keep the ids that are at least `share` times as likely as the likeliest."""
-    relative = (logits - logits.amax(dim=-1, keepdim=True)).exp()
-    return logits.masked_fill(relative < share, -torch.inf)
+    lowest = logits.max(axis=-1, keepdims=True) + (math.log(share) if share else -np.inf)
+    return np.where(logits < lowest, -np.inf, logits)
 
 
-def keep_typical(logits: Tensor, p: float) -> Tensor:
+def keep_typical(logits: FloatArray, p: float) -> FloatArray:
     """Keep the smallest set of ids of surprise nearest to the entropy whose probabilities reach p."""
-    surprise = -logits.log_softmax(dim=-1)
-    entropy = torch.special.entr(surprise.neg().exp()).sum(dim=-1, keepdim=True)
-    return _keep_first(logits, (surprise - entropy).abs(), p)
+    surprise = -log_softmax(logits)
+    probabilities = np.exp(-surprise)
+    entropy = np.where(probabilities > 0, probabilities * np.where(probabilities > 0, surprise, 0), 0)
+    return _keep_first(logits, np.abs(surprise - entropy.sum(axis=-1, keepdims=True)), p)
 
 
-def apply(logits: Tensor, allowed: Tensor, recent: Tensor, options: SamplingOptions) -> Tensor:
+def apply(logits: FloatArray, allowed: BoolArray, recent: BoolArray, options: SamplingOptions) -> FloatArray:
     """All filters in order; `allowed` and `recent` are (B, V) of bool."""
     logits = mask(logits, allowed)
     if options.repetition_penalty != 1:
@@ -164,16 +175,11 @@ def apply(logits: Tensor, allowed: Tensor, recent: Tensor, options: SamplingOpti
     return logits
 
 
-def _likeliest(logits: Tensor) -> Tensor:
-    """(B, 1): the lowest id among the likeliest."""
-    is_best = logits == logits.amax(dim=-1, keepdim=True)
-    return is_best.to(torch.uint8).argmax(dim=-1, keepdim=True)
-
-
-def _keep_first(logits: Tensor, order_by: Tensor, p: float) -> Tensor:
+def _keep_first(logits: FloatArray, order_by: FloatArray, p: float) -> FloatArray:
     """Keep ids in ascending order of `order_by` until their probabilities reach p; equals in order of id."""
-    order = order_by.argsort(dim=-1, stable=True)
-    probabilities = logits.softmax(dim=-1).gather(-1, order)
-    before = probabilities.cumsum(dim=-1) - probabilities  # what the ids before this one reach
-    dropped = torch.empty_like(before, dtype=torch.bool).scatter_(-1, order, before >= p)
-    return logits.masked_fill(dropped, -torch.inf)
+    order: IntArray = order_by.argsort(axis=-1, kind="stable")
+    probabilities = np.take_along_axis(np.exp(log_softmax(logits)), order, axis=-1)
+    before = probabilities.cumsum(axis=-1) - probabilities  # what the ids before this one reach
+    dropped = np.empty(before.shape, np.bool_)
+    np.put_along_axis(dropped, order, before >= p, axis=-1)
+    return np.where(dropped, -np.inf, logits)

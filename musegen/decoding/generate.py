@@ -1,8 +1,7 @@
 """The loop that writes: read, filter, choose, advance, yield.
 
-Row i is a function of its prompt, state, options and seed alone: it is the same whatever rows are generated
-beside it (see reader.py on why to the last bit), and whatever `slots` is. Rows wait until a slot is free, and
-leave it when they end.
+Row i is a function of its prompt, state, options and seed alone: it is the same to the last bit whatever rows are
+generated beside it, and whatever `slots` is. Rows wait until a slot is free, and leave it when they end.
 
 With guidance every row has a shadow beside it in the batch: the same tokens without what was asked for. The next
 id is chosen from both readings, as filters.guide mixes them.
@@ -18,13 +17,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musegen.decoding import filters, search
 from musegen.decoding.filters import SamplingOptions
 from musegen.decoding.protocol import BoolArray, FloatArray, IntArray, Network, Shadow, State
-from musegen.decoding.reader import Prompt, Reader, padded
+from musegen.decoding.reader import Prompt, Reader
 
 RECENT_TOKENS = 64
 """How far back the repetition penalty looks."""
@@ -63,7 +60,7 @@ def generate(
     """Continue every prompt until its grammar state is done.
 
     Args:
-        model: in evaluation mode.
+        model: what reads.
         states: one for each row, already advanced through its prompt; they advance as ids are yielded.
         prompts: ids (T,) and attributes (T, A) of each row, at least one id.
         options: filters and search, the same for all rows.
@@ -156,27 +153,18 @@ def _write(reader: Reader, waiting: deque[_Row], options: SamplingOptions, max_t
             for slot in range(place * n, place * n + n):
                 reader.drop(slot)
                 read.pop(slot, None)
-        if rows and not waiting and padded(len(rows) * n) < reader.n_slots:
-            kept = [slot for place in rows for slot in range(place * n, place * n + n)]
-            reader.select(kept)
-            read = {new: read[old] for new, old in enumerate(kept) if old in read}
-            logits = {new: logits[old] for new, old in enumerate(kept)}
-            rows = dict(enumerate(rows.values()))
-        if rows:
-            after = reader.read(read)
-            logits.update((slot, after[slot]) for slot in read)
+        if read:
+            logits.update(reader.read(read))
 
 
 def _guided(logits: dict[int, FloatArray], slot: int, n_readings: int, options: SamplingOptions) -> FloatArray:
     """(V,) what follows the row whose readings begin in this slot."""
     if n_readings == 1:
         return logits[slot]
-    own, shadow = (torch.from_numpy(logits[slot + reading]) for reading in (0, 1))
-    mixed: FloatArray = filters.guide(own, shadow, options.guidance or 1.0).numpy()
-    return mixed
+    return filters.guide(logits[slot], logits[slot + 1], options.guidance or 1.0)
 
 
-def _chosen(weights: Tensor, rows: Sequence[_Row], options: SamplingOptions) -> list[int]:
+def _chosen(weights: FloatArray, rows: Sequence[_Row], options: SamplingOptions) -> list[int]:
     """The next id of each row out of its log-weights (B, V)."""
     if options.search == "greedy":
         return [int(token) for token in search.greedy(weights)]
@@ -192,10 +180,9 @@ def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int
         if live[0].ids:
             reader.select([each.parent for each in live])
             last = {slot: (each.ids[-1], each.state.attributes) for slot, each in enumerate(live)}
-            logits = dict(enumerate(reader.read(last)))
+            logits = reader.read(last)
         work = [(slot, each.state, logits[slot]) for slot, each in enumerate(live)]
-        log_probabilities: FloatArray = _filtered(reader, work, options).log_softmax(dim=-1).numpy()
-        return log_probabilities
+        return filters.log_softmax(_filtered(reader, work, options))
 
     best = search.beam(search.Hypothesis(row.state), options.beams, max_tokens, score)
     for token in best.ids:
@@ -204,7 +191,7 @@ def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int
         yield Step((row.index,), (token,), {row.index: row.ending} if is_last else {})
 
 
-def _filtered(reader: Reader, work: list[tuple[int, State, FloatArray]], options: SamplingOptions) -> Tensor:
+def _filtered(reader: Reader, work: list[tuple[int, State, FloatArray]], options: SamplingOptions) -> FloatArray:
     """Log-weights (B, V) of what may follow in each slot, given its state and the network's logits (V,)."""
     allowed = np.stack([state.allowed() for _, state, _ in work])
     if not allowed.any(axis=-1).all():
@@ -213,5 +200,4 @@ def _filtered(reader: Reader, work: list[tuple[int, State, FloatArray]], options
     if options.repetition_penalty != 1:
         for line, (slot, _, _) in enumerate(work):
             recent[line, reader.recent(slot, RECENT_TOKENS)] = True
-    logits = torch.from_numpy(np.stack([values for _, _, values in work]))
-    return filters.apply(logits, torch.from_numpy(allowed), torch.from_numpy(recent), options)
+    return filters.apply(np.stack([values for _, _, values in work]), allowed, recent, options)

@@ -7,12 +7,11 @@ Letters: B rows, T tokens, A attributes, V ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -52,32 +51,26 @@ class Shadow(Protocol):
 
 
 class Cache(Protocol):
-    """What a network remembers of the rows it has read."""
+    """What a network remembers of the pieces that it reads, each in a slot."""
 
-    lengths: Tensor
-    """(B,) int64 on the CPU: tokens read in each row. A row whose length is lowered by one has not read its last
-    token: guidance needs that, which a recurrent network cannot do."""
-
-    def select(self, rows: Tensor, /) -> None:
-        """Keep these rows, in this order."""
-
-    def insert(self, row: int, source: Any, /) -> None:
-        """Replace a row by the only row of another cache of the same network."""
-
-    def reset(self, rows: Tensor | None = None, /) -> None:
-        """Forget these rows (or all)."""
+    def copy(self, source: int, target: int, /) -> None:
+        """Let a slot hold what another does."""
 
 
 class Network(Protocol):
-    """A network in evaluation mode."""
+    """A network that decodes (musegen.engine)."""
 
-    training: bool
+    can_go_back: bool
+    """Whether a slot can be read on from an earlier place, as if nothing had been read behind it."""
 
-    def __call__(self, ids: Tensor, attributes: Tensor, cache: Any = None, /) -> Tensor:
-        """(B, T), (B, T, A) int64 -> logits (B, T, V)."""
+    def new_cache(self, n_slots: int, capacity: int, /) -> Any:
+        """A `Cache` for so many pieces of at most `capacity` tokens."""
 
-    def new_cache(self, batch: int, capacity: int, /) -> Any:
-        """An empty `Cache`."""
+    def read(
+        self, cache: Any, ids: IntArray, attributes: IntArray, slots: IntArray, places: IntArray, wanted: IntArray, /
+    ) -> npt.NDArray[np.float32]:
+        """Read tokens (T,) with their attributes (T, A), each of a slot and behind `places` others of it.
 
-    def parameters(self) -> Iterator[Tensor]:
-        """The weights; the inputs go to the device of the first."""
+        The tokens of a slot come in their order. The result are the logits (lines, V) of what follows those tokens
+        whose `wanted`, the number of their line, is not -1.
+        """

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musegen.decoding.protocol import FloatArray, IntArray, State
 
@@ -22,29 +20,32 @@ DRAWS_AT_ONCE = 256
 
 
 class Draws:
-    """A row's own stream of uniform numbers in [0, 1): one for each token, even where there is no choice."""
+    """A row's own stream of uniform numbers in [0, 1): one for each token, even where there is no choice.
+
+    Philox by counter (Salmon et al. 2011), whose raw numbers NumPy keeps the same in all its versions.
+    """
 
     def __init__(self, seed: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = np.random.Philox(key=seed)
         self._drawn: list[float] = []
 
     def next(self) -> float:
         """The next number."""
         if not self._drawn:
-            block = torch.rand(DRAWS_AT_ONCE, generator=self._generator, dtype=torch.float64)
+            block = (self._generator.random_raw(DRAWS_AT_ONCE) >> np.uint64(11)) * 2.0**-53
             self._drawn = block.tolist()[::-1]
         return self._drawn.pop()
 
 
-def greedy(logits: Tensor) -> IntArray:
+def greedy(logits: FloatArray) -> IntArray:
     """(B, V) -> (B,): the likeliest id of each row, the lowest of equals."""
-    likeliest: IntArray = logits.numpy().argmax(axis=-1)
+    likeliest: IntArray = logits.argmax(axis=-1)
     return likeliest
 
 
-def sample(logits: Tensor, uniforms: FloatArray) -> IntArray:
-    """(B, V) float64 and (B,) in [0, 1) -> (B,): the id at that height of the cumulated probabilities."""
-    cumulated = (logits - logits.amax(dim=-1, keepdim=True)).exp().cumsum(dim=-1).numpy()
+def sample(logits: FloatArray, uniforms: FloatArray) -> IntArray:
+    """(B, V) and (B,) in [0, 1) -> (B,): the id at that height of the cumulated probabilities."""
+    cumulated = np.exp(logits - logits.max(axis=-1, keepdims=True)).cumsum(axis=-1)
     chosen = np.empty(len(cumulated), np.int64)
     for row, heights in enumerate(cumulated):
         # The first id whose sum lies above the mark. A mark rounded up to the total would find none:

@@ -13,14 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musegen.models.config import ModelConfig
+from musegen.shapes import ModelConfig
 
 INIT_STD = 0.02
 """Standard deviation of the initial weights (GPT-2)."""
-
-POSITION, LEFT, BAR, ONSET = 0, 1, -2, -1
-"""Columns of the attributes that say where in the music a token stands, in steps of its bar but for BAR: where the
-next note would begin, the steps left from there, the index of the bar in the piece, where the token's event begins."""
 
 
 class TiedEmbedding(nn.Module):

@@ -2,7 +2,7 @@
 
 Every projection of a transformer's blocks (qkv, out, feed_in, feed_out) becomes W + up @ down, `up` zero at first, so
 that nothing changes until something is learnt. There is no alpha / rank before the product: AdamW's learning rate
-says the same. What is learnt can be kept by itself, and `merge` adds it to the weights of a plain network again.
+says the same. What is learnt can be kept by itself (checkpoint.save_adapters), and is added to the weights when read.
 
 Letters: C width in, E width out, R rank.
 """
@@ -10,17 +10,13 @@ Letters: C width in, E width out, R rank.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from musegen.errors import ModelError
 from musegen.models.rnn import LSTM
 from musegen.models.transformer import Transformer
-
-DOWN, UP = ".down", ".up"
 
 
 class Adapted(nn.Module):
@@ -53,20 +49,3 @@ def adapt(model: Transformer | LSTM, rank: int) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear):
                 setattr(module, name, Adapted(child, rank))
-
-
-def merge(model: nn.Module, adapters: Mapping[str, Tensor]) -> None:
-    """Add adapters, by their names in an adapted model, to the weights of a plain one.
-
-    Raises:
-        ModelError: if they are not this model's.
-    """
-    names = {name.rpartition(".")[0] for name in adapters}
-    if not names or set(adapters) != {name + part for name in names for part in (DOWN, UP)}:
-        raise ModelError("adapters come in pairs, down and up")
-    try:
-        with torch.no_grad():
-            for name in names:
-                model.get_parameter(f"{name}.weight").add_(adapters[name + UP] @ adapters[name + DOWN])
-    except (AttributeError, RuntimeError) as error:
-        raise ModelError(f"the adapters do not fit the model ({error})") from error

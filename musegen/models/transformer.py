@@ -13,7 +13,7 @@ Dropout acts on the embeddings and on the branches, not on the attention weights
 of the CPU has none, and would fall back to a slow one.
 
 Letters: B rows, T tokens, A attributes, V ids, C d_model, H query heads, K key/value heads,
-G = H / K query heads that share one, D = C / H width of a head, M of its D / 2 pairs musical, L keys read.
+G = H / K query heads that share one, D = C / H width of a head, M of its D / 2 pairs musical.
 """
 
 from __future__ import annotations
@@ -24,13 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musegen.models.config import ModelConfig
-from musegen.models.embedding import BAR, INIT_STD, LEFT, ONSET, POSITION, TiedEmbedding
-from musegen.models.kv_cache import CacheStep, KVCache
-
-WAVELENGTHS = (1, 8, 1 / 2, 2, 32, 4, 1 / 4, 16, 1 / 3, 64, 1 / 8, 128, 1 / 6, 256, 512, 1 / 12)
-"""Of the musical pairs, in bars, in the order in which few pairs take them. Those of a bar and less fit into it a
-whole number of times, so "the same place in another bar" is exact; further pairs begin the list anew."""
+from musegen.models.embedding import INIT_STD, TiedEmbedding
+from musegen.shapes import BAR, LEFT, ONSET, POSITION, WAVELENGTHS, ModelConfig
 
 
 class Rotary(nn.Module):
@@ -96,15 +91,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.d_model, (self.n_head + 2 * self.n_kv_head) * self.d_head, bias=False)
         self.out = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], step: CacheStep | None) -> Tensor:
-        """(B, T, C) -> (B, T, C); with a cache step the new tokens also see what the cache holds."""
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
         n_rows, n_tokens, _ = x.shape
         heads = self.qkv(x).view(n_rows, n_tokens, -1, self.d_head)  # (B, T, H + 2 K, D)
         values = heads[:, :, self.n_head + self.n_kv_head :]
         rotated = rotate(heads[:, :, : self.n_head + self.n_kv_head], *rotary)
         queries, keys = rotated[:, :, : self.n_head], rotated[:, :, self.n_head :]
-        mixed = self.attend(queries, keys, values) if step is None else self.attend_cached(queries, keys, values, step)
-        return self.out(mixed)  # type: ignore[no-any-return]
+        return self.out(self.attend(queries, keys, values))  # type: ignore[no-any-return]
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """(B, T, H, D) and twice (B, T, K, D) -> (B, T, C), each token seeing itself and those before it."""
@@ -114,17 +108,6 @@ class Attention(nn.Module):
             k, v = (t.unsqueeze(2).expand(-1, -1, group, -1, -1).flatten(1, 2) for t in (k, v))
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, D)
         return mixed.transpose(1, 2).flatten(2)
-
-    def attend_cached(self, queries: Tensor, keys: Tensor, values: Tensor, step: CacheStep) -> Tensor:
-        """The same against the cache: G heads that share a key/value head are rows of one query matrix."""
-        n_rows, n_tokens = queries.shape[:2]
-        k, v = step.extend(self.layer, keys, values)  # (B, K, L, D)
-        group = self.n_head // self.n_kv_head
-        q = queries.view(n_rows, n_tokens, self.n_kv_head, group, self.d_head).transpose(1, 2)
-        q = q.reshape(n_rows, self.n_kv_head, n_tokens * group, self.d_head)  # (B, K, T * G, D)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=step.mask)
-        mixed = mixed.view(n_rows, self.n_kv_head, n_tokens, group, self.d_head).transpose(1, 2)
-        return mixed.reshape(n_rows, n_tokens, -1)
 
 
 class Block(nn.Module):
@@ -139,9 +122,9 @@ class Block(nn.Module):
         self.feed_out = nn.Linear(config.d_ff, config.d_model, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], step: CacheStep | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), rotary, step))
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotary))
         inner = functional.gelu(self.feed_in(self.feed_norm(x)))
         return x + self.dropout(self.feed_out(inner))  # type: ignore[no-any-return]
 
@@ -172,26 +155,16 @@ class Transformer(nn.Module):
         """How many numbers are learnt."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def new_cache(self, batch: int, capacity: int) -> KVCache:
-        """An empty cache for `batch` rows of at most `capacity` tokens (at most the context)."""
-        weight = self.embedding.weight
-        return KVCache(self.config, batch, min(capacity, self.config.context), weight.device, weight.dtype)
-
-    def forward(self, ids: Tensor, attributes: Tensor, cache: KVCache | None = None) -> Tensor:
+    def forward(self, ids: Tensor, attributes: Tensor) -> Tensor:
         """Logits of what follows each token: (B, T) and (B, T, A + 2) int64 -> (B, T, V).
 
-        With a cache, `ids` are only the new tokens, and the cache advances by T. A sequence longer than
-        the context raises ValueError.
+        A sequence longer than the context raises ValueError.
         """
-        step = None if cache is None else cache.plan(ids.shape[1])
-        longest = ids.shape[1] if cache is None else cache.length + ids.shape[1]
-        if longest > self.config.context:
-            raise ValueError(f"{longest} tokens do not fit a context of {self.config.context}")
-        positions = torch.arange(longest, device=ids.device).unsqueeze(0) if step is None else step.positions
+        if ids.shape[1] > self.config.context:
+            raise ValueError(f"{ids.shape[1]} tokens do not fit a context of {self.config.context}")
+        positions = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
         rotary = self.rotary(attributes, positions)
         x = self.dropout(self.embedding(ids, attributes))
         for block in self.blocks:
-            x = block(x, rotary, step)
-        if cache is not None:
-            cache.advance(ids.shape[1])
+            x = block(x, rotary)
         return self.embedding.project(self.norm(x))

@@ -224,7 +224,7 @@ def test_what_cannot_be_done(composer: AutoregressiveComposer) -> None:
     silent = Score(480, (Track(), Track(frozen([(0, 60, 480, 80)], NOTE_DTYPE))))
     with pytest.raises(RequestError, match="have no notes"):
         one(composer, prompt=silent, harmonize=(0,))
-    folk_only = AutoregressiveComposer("fiddler", composer._model, {"styles": ["folk"]}, "0" * 12)
+    folk_only = AutoregressiveComposer("fiddler", composer._network, 512, {"styles": ["folk"]}, "0" * 12)
     with pytest.raises(RequestError, match="fiddler knows the styles folk, not 'chorale'"):
         one(folk_only, prompt=PIECE, harmonize=(0,))
     with pytest.raises(RequestError, match="a folk is written for one instrument"):

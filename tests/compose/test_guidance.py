@@ -12,8 +12,9 @@ from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.compose.guidance import Shadow, unasked
 from musegen.compose.request import STYLE_GUIDANCE
 from musegen.decoding.filters import SamplingOptions
+from musegen.engine import decoder
 from musegen.errors import RequestError
-from musegen.models import build, preset
+from musegen.models import build, preset, weights
 from musegen.score.formats import to_bytes
 from musegen.score.theory import parse_key
 from musegen.tokens import DROPPABLE, VOCABULARY, Remi
@@ -60,9 +61,8 @@ def test_the_shadow_reads_the_same_music_without_what_was_asked_for(
 
 def with_room(composer: AutoregressiveComposer) -> AutoregressiveComposer:
     """The same with room for all of these prompts."""
-    tokenizer = Remi()
-    model = build(preset("tiny", tokenizer.vocabulary.size, tokenizer.attribute_sizes, context=1024)).eval()
-    return AutoregressiveComposer("roomy", model, {}, composer.checksum)
+    config = preset("tiny", Remi.vocabulary.size, Remi.attribute_sizes, context=1024)
+    return AutoregressiveComposer("roomy", decoder(config, weights(build(config))), 1024, {}, composer.checksum)
 
 
 def test_unasked_leaves_the_bars_alone() -> None:
@@ -98,7 +98,3 @@ def test_what_guidance_does_not_go_with() -> None:
         SamplingOptions(guidance=6.0)
     with pytest.raises(RequestError, match="guidance does not go with beam search"):
         SamplingOptions(guidance=2.0, search="beam")
-    tokenizer = Remi()
-    lstm = build(preset("tiny-lstm", tokenizer.vocabulary.size, tokenizer.attribute_sizes)).eval()
-    with pytest.raises(RequestError, match="recurrent is no transformer, which guidance needs"):
-        AutoregressiveComposer("recurrent", lstm, {}, "0" * 12).compose([replace(NEW, sampling=GUIDED)])

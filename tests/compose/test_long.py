@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from musegen.compose import Request
 from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.decoding.filters import SamplingOptions
-from musegen.models import Transformer, preset
+from musegen.decoding.protocol import IntArray
+from musegen.engine import Decoder, decoder
+from musegen.models import build, preset, weights
 from musegen.score import timing
 from musegen.score.model import KeySignature, Score, TimeSignature, Track
 from musegen.score.theory import Key, parse_key, scale_pitch_classes
@@ -20,27 +21,31 @@ from musegen.tokens import Remi
 CONTEXT = 64
 
 
-class Watched(Transformer):
-    """Notes what it reads at once: how many single tokens it had read before, and the attributes."""
+class Watched:
+    """Notes what is read at once: how many single tokens had been read before, and the attributes."""
 
-    def watch(self) -> None:
-        self.steps = 0
-        self.readings: list[tuple[int, Tensor]] = []
+    can_go_back = True
 
-    def forward(self, ids: Tensor, attributes: Tensor, cache: Any = None) -> Tensor:
-        if ids.shape[1] > 1:
-            self.readings.append((self.steps, attributes[0].clone()))
-        elif ids.shape[0] > 1:
+    def __init__(self, network: Decoder) -> None:
+        self.network, self.steps = network, 0
+        self.readings: list[tuple[int, IntArray]] = []
+
+    def new_cache(self, n_slots: int, capacity: int) -> Any:
+        return self.network.new_cache(n_slots, capacity)
+
+    def read(self, cache: Any, ids: IntArray, attributes: IntArray, *where: IntArray) -> Any:
+        if len(ids) > 1:
+            self.readings.append((self.steps, attributes))
+        elif where[1][0]:  # not BOS
             self.steps += 1
-        return super().forward(ids, attributes, cache)
+        return self.network.read(cache, ids, attributes, *where)
 
 
 def composer() -> tuple[AutoregressiveComposer, Watched]:
-    tokenizer = Remi()
     torch.manual_seed(1)
-    model = Watched(preset("tiny", tokenizer.vocabulary.size, tokenizer.attribute_sizes, context=CONTEXT)).eval()
-    model.watch()
-    return AutoregressiveComposer("watched", model, {}, "0" * 12), model
+    config = preset("tiny", Remi.vocabulary.size, Remi.attribute_sizes, context=CONTEXT)
+    model = Watched(decoder(config, weights(build(config))))
+    return AutoregressiveComposer("watched", model, CONTEXT, {}, "0" * 12), model
 
 
 def test_a_piece_of_256_bars_is_read_anew_by_halves_and_keeps_its_frame() -> None:
@@ -64,7 +69,7 @@ def test_a_piece_of_256_bars_is_read_anew_by_halves_and_keeps_its_frame() -> Non
         assert len(read) <= CONTEXT // 2
         now = 1 + steps  # BOS, and a token each step
         expected = np.concatenate([attributes[:n_head], attributes[now - (len(read) - n_head) : now]])
-        assert np.array_equal(read.numpy(), expected), "after a slide the bars are counted on"
+        assert np.array_equal(read, expected), "after a slide the bars are counted on"
     assert (np.diff([steps for steps, _ in slides]) >= CONTEXT // 2).all(), "half a context is written between two"
 
 

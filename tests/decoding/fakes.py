@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from musegen.decoding import Ending, SamplingOptions, generate
-from musegen.decoding.protocol import BoolArray, Network, State
-from musegen.models import Model, build, preset
+from musegen.decoding.protocol import BoolArray, FloatArray, IntArray, Network, State
+from musegen.engine import Decoder, decoder
+from musegen.shapes import parameters, preset
 
 VOCAB = 97  # odd, so that no row of logits begins on a vector's boundary
 ATTRIBUTE_SIZES = (8, 5)
@@ -30,7 +29,7 @@ class BarState:
 
     @property
     def attributes(self) -> tuple[int, ...]:
-        return (self.words_left % ATTRIBUTE_SIZES[0], self.n_tokens % ATTRIBUTE_SIZES[1])
+        return (self.words_left % ATTRIBUTE_SIZES[0], self.n_tokens % ATTRIBUTE_SIZES[1], self.n_tokens // 8, 1)
 
     def allowed(self) -> BoolArray:
         row = np.zeros(VOCAB, np.bool_)
@@ -63,7 +62,7 @@ class EveryThird:
 
     @property
     def attributes(self) -> tuple[int, ...]:
-        return (self.n_read % ATTRIBUTE_SIZES[0], 1)
+        return (self.n_read % ATTRIBUTE_SIZES[0], 1, self.n_read // 8, 0)
 
     def advance(self, token: int) -> bool:
         is_read = token < FIRST_WORD or token % 3 > 0
@@ -91,51 +90,49 @@ class FreeState:
         return copy.copy(self)
 
 
-@dataclass
-class CountingCache:
-    """Lengths and nothing else."""
+class NoCache:
+    """Remembers nothing."""
 
-    lengths: Tensor
-
-    def select(self, rows: Tensor) -> None:
-        self.lengths = self.lengths[rows]
-
-    def insert(self, row: int, source: CountingCache) -> None:
-        self.lengths[row] = source.lengths[0]
-
-    def reset(self, rows: Tensor | None = None) -> None:
-        self.lengths[slice(None) if rows is None else rows] = 0
+    def copy(self, source: int, target: int) -> None:
+        pass
 
 
 class TableNetwork:
     """A network whose logits are the logarithms of a row of a table, looked up by the last id."""
 
-    training = False
+    can_go_back = True
 
     def __init__(self, probabilities: Sequence[Sequence[float]]) -> None:
-        self.logits = torch.tensor(probabilities, dtype=torch.float64).log()
+        self.logits = np.log(np.array(probabilities)).astype(np.float32)
 
-    def parameters(self) -> Iterator[Tensor]:
-        yield self.logits
+    def new_cache(self, n_slots: int, capacity: int) -> NoCache:
+        return NoCache()
 
-    def new_cache(self, batch: int, capacity: int) -> CountingCache:
-        return CountingCache(torch.zeros(batch, dtype=torch.int64))
-
-    def __call__(self, ids: Tensor, attributes: Tensor, cache: CountingCache | None = None) -> Tensor:
-        if cache is not None:
-            cache.lengths += ids.shape[1]
-        return self.logits[ids]
+    def read(
+        self, cache: NoCache, ids: IntArray, attributes: IntArray, slots: IntArray, places: IntArray, wanted: IntArray
+    ) -> npt.NDArray[np.float32]:
+        logits: npt.NDArray[np.float32] = self.logits[ids[wanted >= 0]]
+        return logits
 
 
-def tiny(size: str = "tiny", seed: int = 5) -> Model:
+def tiny(size: str = "tiny", seed: int = 5) -> Decoder:
     """A random network, its weights large enough that it has opinions."""
-    torch.manual_seed(seed)
-    model = build(preset(size, VOCAB, ATTRIBUTE_SIZES)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(6)
-    return model
+    random, config = np.random.default_rng(seed), preset(size, VOCAB, ATTRIBUTE_SIZES)
+    weights = {
+        name: (np.ones(shape) if len(shape) == 1 else 0.12 * random.standard_normal(shape)).astype(np.float32)
+        for name, shape in parameters(config).items()
+    }
+    return decoder(config, weights)
+
+
+def logits_after(network: Decoder, ids: Sequence[int], attributes: Sequence[Sequence[int]]) -> FloatArray:
+    """(V,) what follows, all of it read at once and anew."""
+    n = len(ids)
+    wanted = np.full(n, -1)
+    wanted[-1] = 0
+    inputs = (np.array(ids), np.array(attributes), np.zeros(n, np.int64), np.arange(n), wanted)
+    result: FloatArray = network.read(network.new_cache(1, n), *inputs)[0].astype(np.float64)  # type: ignore[arg-type]
+    return result
 
 
 def run(

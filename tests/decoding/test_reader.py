@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from musegen.decoding.reader import padded, window
+from musegen.decoding.reader import window
 from musegen.errors import RequestError
 
 
@@ -34,7 +34,3 @@ def test_window_that_holds_everything_keeps_it_once() -> None:
 def test_a_head_that_leaves_no_room_is_refused() -> None:
     with pytest.raises(RequestError, match="fewer instruments"):
         window(bars(12, 8), 8)
-
-
-def test_padded() -> None:
-    assert [padded(n) for n in (1, 8, 9, 16)] == [8, 8, 16, 16]

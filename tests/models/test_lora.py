@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
+from musegen import checkpoint
 from musegen.errors import ModelError
 from musegen.models import Model, build, preset
-from musegen.models.lora import adapt, merge
+from musegen.models.lora import adapt
 from musegen.tokens import Remi
 
 RANK = 4
@@ -57,21 +60,35 @@ def test_only_adapters_of_every_projection_learn() -> None:
     assert with_gradient == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-def test_merged_weights_say_what_the_adapters_said() -> None:
-    model, plain = adapted(learned=True), tiny()
-    merge(plain, {name: p for name, p in model.named_parameters() if p.requires_grad})
-    torch.testing.assert_close(logits(plain), logits(model), rtol=1e-4, atol=1e-5)
+def test_adapters_in_a_file_are_added_to_their_base(tmp_path: Path) -> None:
+    model, base = adapted(learned=True), tmp_path / "base.safetensors"
+    checkpoint.save(base, tiny(), {})
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    row = torch.full((model.config.d_model,), 0.25)
+    checkpoint.save_adapters(tmp_path / "thin.safetensors", base, learned, {3: row}, {"thin": True})
+    merged, card = checkpoint.load(tmp_path / "thin.safetensors")
+    assert card == {"thin": True}
+    assert torch.equal(merged.embedding.weight[3], row)
+    with torch.no_grad():
+        merged.embedding.weight[3] = model.embedding.weight[3]
+    torch.testing.assert_close(logits(merged), logits(model), rtol=1e-2, atol=1e-3)
 
 
-def test_what_cannot_be_adapted_or_merged_is_told() -> None:
+def test_what_cannot_be_adapted_or_merged_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="leave --lora out"):
         adapt(tiny("tiny-lstm"), RANK)
     for rank in (0, 32):
         with pytest.raises(ModelError, match="between 1 and 31"):
             adapt(tiny(), rank)
-    name = "blocks.0.feed_in"
-    with pytest.raises(ModelError, match="pairs"):
-        merge(tiny(), {f"{name}.up": torch.zeros(64, RANK)})
-    for wrong in (name, "blocks.7.feed_in"):
-        with pytest.raises(ModelError, match="do not fit"):
-            merge(tiny(), {f"{wrong}.up": torch.zeros(64, RANK), f"{wrong}.down": torch.zeros(RANK, 31)})
+    path, base = tmp_path / "thin.safetensors", tmp_path / "base.safetensors"
+    checkpoint.save(base, tiny(), {})
+    name, up, down = "blocks.0.feed_in", torch.zeros(64, RANK), torch.zeros(RANK, 32)
+    for wrong in (
+        {f"{name}.up": up},
+        {f"{name}.down": down},
+        {f"{name}.up": up, f"{name}.down": down[:, :31]},
+        {"blocks.7.feed_in.up": up, "blocks.7.feed_in.down": down},
+    ):
+        checkpoint.save_adapters(path, base, wrong, {}, {})
+        with pytest.raises(ModelError, match="damaged"):
+            checkpoint.load(path)

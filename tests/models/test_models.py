@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from torch import Tensor
 
 from musegen.errors import ModelError
 from musegen.models import PRESETS, Model, ModelConfig, build, preset
-from musegen.models.embedding import BAR
-from musegen.models.transformer import WAVELENGTHS, Rotary
+from musegen.models.transformer import Rotary
+from musegen.shapes import BAR, WAVELENGTHS, parameters
 
 VOCAB, SIZES = 50, (6, 4)
 CONFIGS = {
@@ -58,62 +56,6 @@ def test_rows_do_not_see_each_other(model: Model) -> None:
     logits = model(ids, attributes)
     for row in range(3):
         assert torch.allclose(model(ids[row : row + 1], attributes[row : row + 1])[0], logits[row], atol=1e-5)
-
-
-@pytest.mark.parametrize("pieces", [[1] * 70, [70], [7, 1, 30, 1, 1, 25, 5]])
-@torch.inference_mode()
-def test_cached_is_uncached(model: Model, pieces: list[int]) -> None:
-    ids, attributes = inputs(model, 3, 70)
-    cache = model.new_cache(3, 80)
-    ends = list(itertools.accumulate(pieces, initial=0))
-    parts = [model(ids[:, a:b], attributes[:, a:b], cache) for a, b in itertools.pairwise(ends)]
-    assert torch.allclose(torch.cat(parts, 1), model(ids, attributes), atol=1e-5)
-    assert cache.length == 70
-
-
-@torch.inference_mode()
-def test_a_cache_selects_inserts_and_forgets_rows(model: Model) -> None:
-    ids, attributes = inputs(model, 4, 20)
-    cache = model.new_cache(4, 64)
-    model(ids[:, :9], attributes[:, :9], cache)
-    for rows in ([2, 0, 0, 3], [3, 1], [0, 1, 1, 0, 0]):  # as many, fewer, more
-        cache.select(torch.tensor(rows))
-        ids, attributes = ids[rows], attributes[rows]
-        assert cache.batch == len(rows)
-        assert cache.lengths.tolist() == [9] * len(rows)
-    alone = model.new_cache(1, 64)
-    other_ids, other_attributes = inputs(model, 1, 20, seed=9)
-    model(other_ids[:, :4], other_attributes[:, :4], alone)
-    cache.insert(1, alone)
-    cache.reset(torch.tensor([3]))
-    assert cache.lengths.tolist() == [9, 4, 9, 0, 9]
-    next_ids, next_attributes = ids[:, 9:10].clone(), attributes[:, 9:10].clone()
-    next_ids[1], next_attributes[1] = other_ids[0, 4:5], other_attributes[0, 4:5]
-    logits = model(next_ids, next_attributes, cache)[:, -1]
-    for row in (0, 2, 4):
-        expected = model(ids[row : row + 1, :10], attributes[row : row + 1, :10])[0, -1]
-        assert torch.allclose(logits[row], expected, atol=1e-5)
-    assert torch.allclose(logits[1], model(other_ids[:, :5], other_attributes[:, :5])[0, -1], atol=1e-5)
-    assert torch.allclose(logits[3], model(next_ids[3:4], next_attributes[3:4])[0, -1], atol=1e-5)
-    cache.reset()
-    assert cache.length == 0
-    assert torch.allclose(model(ids[:, :3], attributes[:, :3], cache), model(ids[:, :3], attributes[:, :3]), atol=1e-5)
-
-
-@pytest.mark.parametrize("size", ["tiny", "tiny-lstm"])
-@torch.inference_mode()
-def test_a_row_has_the_same_bits_in_batches_of_8_16_and_24(size: str) -> None:
-    torch.manual_seed(3)
-    model = build(preset(size, 1297, SIZES)).eval()
-    ids, attributes = inputs(model, 24, 70)
-    results = []
-    for n_rows in (8, 16, 24):
-        cache = model.new_cache(n_rows, 80)
-        model(ids[:n_rows, :1], attributes[:n_rows, :1], cache)
-        steps = [model(ids[:n_rows, t : t + 1], attributes[:n_rows, t : t + 1], cache) for t in range(1, 70)]
-        results.append(torch.cat(steps, 1)[:8])
-    assert torch.equal(results[0], results[1])
-    assert torch.equal(results[0], results[2])
 
 
 def test_attributes_change_the_logits() -> None:
@@ -181,10 +123,13 @@ def test_a_sequence_past_the_context_is_refused() -> None:
     context = model.config.context
     with pytest.raises(ValueError, match="context"):
         model(*inputs(model, 1, context + 1))
-    cache = model.new_cache(1, context)
-    model(*inputs(model, 1, context), cache)
-    with pytest.raises(ValueError, match=str(context)):
-        model(*inputs(model, 1, 1), cache)
+    model(*inputs(model, 1, context))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parameters_are_those_of_the_network(name: str) -> None:
+    network = build(CONFIGS[name])
+    assert parameters(CONFIGS[name]) == {key: tuple(value.shape) for key, value in network.named_parameters()}
 
 
 def test_a_step_of_training_lowers_the_loss(model: Model) -> None:

@@ -19,7 +19,7 @@ from musegen.corpus.shards import Split, load_info, load_split
 from musegen.errors import ModelError, RequestError
 from musegen.evaluate.likelihood import Likelihood
 from musegen.models import ModelConfig, preset
-from musegen.models.embedding import BAR
+from musegen.shapes import BAR
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig
 from musegen.train.curve import (

@@ -1,4 +1,4 @@
-"""The shape of a network: one frozen record, checked when it is made, and a few named sizes.
+"""The shape of a network: one frozen record, checked when it is made, a few named sizes, its parameters' names.
 
 A record is what a checkpoint stores beside its weights, so `ModelConfig.from_dict(config.to_dict())` gives
 the same record back.
@@ -17,6 +17,15 @@ Architecture = Literal["transformer", "rnn"]
 WIDTH_MULTIPLE = 16
 """Widths are multiples of two 8-lane vectors, so that no element of a row is computed in a loop's odd tail,
 where the last bit may differ: a row's logits must not depend on the batch around it."""
+
+
+POSITION, LEFT, BAR, ONSET = 0, 1, -2, -1
+"""Columns of the attributes that say where in the music a token stands, in steps of its bar but for BAR: where the
+next note would begin, the steps left from there, the index of the bar in the piece, where the token's event begins."""
+
+WAVELENGTHS = (1, 8, 1 / 2, 2, 32, 4, 1 / 4, 16, 1 / 3, 64, 1 / 8, 128, 1 / 6, 256, 512, 1 / 12)
+"""Of the musical pairs, in bars, in the order in which few pairs take them. Those of a bar and less fit into it a
+whole number of times, so "the same place in another bar" is exact; further pairs begin the list anew."""
 
 
 @dataclass(frozen=True)
@@ -135,3 +144,31 @@ def preset(name: str, vocab_size: int, attribute_sizes: tuple[int, ...], **chang
         raise ModelError(f"unknown model size {name!r}: use one of {', '.join(PRESETS)}")
     values = {**PRESETS[name], "vocab_size": vocab_size, "attribute_sizes": attribute_sizes, **changes}
     return ModelConfig.from_dict(values)
+
+
+def parameters(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of what such a network learns."""
+    c, f = config.d_model, config.d_ff
+    shapes: dict[str, tuple[int, ...]] = {
+        "embedding.weight": (config.vocab_size + sum(config.attribute_sizes), c),
+        "norm.weight": (c,),
+    }
+    for layer in range(config.n_layer):
+        if config.architecture == "rnn":
+            shapes |= {
+                f"lstm.weight_ih_l{layer}": (4 * f, f if layer else c),
+                f"lstm.weight_hh_l{layer}": (4 * f, f),
+                f"lstm.bias_ih_l{layer}": (4 * f,),
+                f"lstm.bias_hh_l{layer}": (4 * f,),
+            }
+            continue
+        name = f"blocks.{layer}."
+        shapes |= {
+            f"{name}attention_norm.weight": (c,),
+            f"{name}attention.qkv.weight": ((config.n_head + 2 * config.n_kv_head) * config.d_head, c),
+            f"{name}attention.out.weight": (c, c),
+            f"{name}feed_norm.weight": (c,),
+            f"{name}feed_in.weight": (f, c),
+            f"{name}feed_out.weight": (c, f),
+        }
+    return shapes | ({"out.weight": (c, f)} if config.architecture == "rnn" else {})
