@@ -22,7 +22,7 @@ CONTEXT = 64
 
 
 class Watched:
-    """Notes what is read at once: how many single tokens had been read before, and the attributes."""
+    """Notes what is read at once: how many tokens had been written, and the attributes."""
 
     can_go_back = True
 
@@ -34,10 +34,9 @@ class Watched:
         return self.network.new_cache(n_slots, capacity)
 
     def read(self, cache: Any, ids: IntArray, attributes: IntArray, *where: IntArray) -> Any:
+        self.steps += bool(len(ids) > 1 or where[1][0])  # not BOS
         if len(ids) > 1:
             self.readings.append((self.steps, attributes))
-        elif where[1][0]:  # not BOS
-            self.steps += 1
         return self.network.read(cache, ids, attributes, *where)
 
 
