@@ -30,7 +30,7 @@ $(BIN)/python:
 	  && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 
 # What runs musegen, and what checks it besides: a song needs only the first.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/hatch_build.py $(wildcard musegen/engine/*.c) musegen/engine/build.py | $(BIN)/python
 	@echo "setting up $(VENV) (a few minutes the first time)" >&2
 	@$(PIP_INSTALL) -e .
 	@touch $@

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -57,10 +57,6 @@ class Plan:
     harmony: Harmony | None = None
     harmony_from: int = 0
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Plan:
-        """Itself: nothing in it changes, and states are copied often in beam search."""
-        return self
-
 
 class PlannedState:
     """A GrammarState that follows a Plan; decoding sees no difference.
@@ -89,7 +85,10 @@ class PlannedState:
 
     def copy(self) -> PlannedState:
         """An independent state at the same place."""
-        return deepcopy(self)
+        twin = copy(self)
+        twin.state = self.state.copy()
+        twin._due = deque(self._due)  # noqa: SLF001  # of its own kind
+        return twin
 
     def allowed(self) -> BoolRow:
         """(V,) of bool: the ids that may follow."""

@@ -39,6 +39,9 @@ RANGES: dict[str, tuple[float, float, float]] = {
 }
 """Lowest and highest value of each option, and its default, which is off; top_p and typical_p are above 0."""
 
+COLDEST = 1e-300
+"""What is divided by stays finite."""
+
 ABOVE_LOWEST = ("top_p", "typical_p")
 
 
@@ -123,7 +126,7 @@ def penalise(logits: FloatArray, recent: BoolArray, penalty: float) -> FloatArra
 def heat(logits: FloatArray, temperature: float) -> FloatArray:
     """Divide by the temperature; at 0 only the likeliest id is left (the lowest of equals)."""
     if temperature > 0:
-        return logits / temperature
+        return logits / max(temperature, COLDEST)
     result = np.full_like(logits, -np.inf)
     best = logits.argmax(axis=-1)[:, None]
     np.put_along_axis(result, best, np.take_along_axis(logits, best, axis=-1), axis=-1)

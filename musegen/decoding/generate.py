@@ -19,8 +19,9 @@ from enum import Enum
 import numpy as np
 
 from musegen.decoding import filters, search
+from musegen.decoding.drafting import FEW_ROWS, Reading, Repeats, drafted
 from musegen.decoding.filters import SamplingOptions
-from musegen.decoding.protocol import BoolArray, FloatArray, IntArray, Network, Shadow, State
+from musegen.decoding.protocol import BoolArray, FloatArray, Network, Shadow, State
 from musegen.decoding.reader import Prompt, Reader
 
 RECENT_TOKENS = 64
@@ -45,7 +46,7 @@ class Step:
 
 
 def generate(
-    model: Network,
+    network: Network,
     states: Sequence[State],
     prompts: Sequence[Prompt],
     options: SamplingOptions,
@@ -56,11 +57,12 @@ def generate(
     is_bar: BoolArray,
     shadows: Sequence[tuple[Shadow, Prompt]] = (),
     slots: int = 16,
+    drafts: bool = True,
 ) -> Iterator[Step]:
     """Continue every prompt until its grammar state is done.
 
     Args:
-        model: what reads.
+        network: what reads.
         states: one for each row, already advanced through its prompt; they advance as ids are yielded.
         prompts: ids (T,) and attributes (T, A) of each row, at least one id.
         options: filters and search, the same for all rows.
@@ -70,6 +72,7 @@ def generate(
         is_bar: (V,) which ids open a bar.
         shadows: with guidance, of each row its shadow, already advanced, and the prompt that it reads instead.
         slots: most rows in work at once.
+        drafts: whether what a piece has said before is read along as a draft (drafting.py): the same ids, sooner.
 
     Yields:
         Steps; each row ends in exactly one of them. With beam search a row's ids come when it is complete.
@@ -82,6 +85,9 @@ def generate(
         for row, (shadow, prompt) in zip(rows, shadows, strict=True):
             row.shadow = shadow
             row.prompts.append(prompt)
+    elif network.can_go_back and drafts:
+        for row in rows:
+            row.repeats = Repeats(row.prompts[0][0].tolist())
     ended = [row for row in rows if row.state.done or max_tokens < 1]
     if ended:
         yield Step((), (), {row.index: row.ending for row in ended})
@@ -89,12 +95,12 @@ def generate(
     if not waiting:
         return
     if options.search == "beam":
-        reader = Reader(model, options.beams, context, is_bar)
+        reader = Reader(network, options.beams, context, is_bar)
         for row in waiting:
             yield from _search(reader, row, options, max_tokens)
     else:
         n_readings = len(waiting[0].prompts)
-        reader = Reader(model, n_readings * min(slots, len(waiting)), context, is_bar)
+        reader = Reader(network, n_readings * min(slots, len(waiting)), context, is_bar)
         yield from _write(reader, waiting, options, max_tokens)
 
 
@@ -102,7 +108,8 @@ def generate(
 class _Row:
     """A row in work: what it was given, and how many ids it has written.
 
-    It has one reading by the network, or with guidance two, its own and its shadow's, each with a prompt.
+    It has one reading by the network, or with guidance two, its own and its shadow's, each with a prompt. Where drafts
+    are made, `ahead` are the ids of the last one that have been read but not written, each with what follows it (V,).
     """
 
     index: int
@@ -111,14 +118,18 @@ class _Row:
     draws: search.Draws
     shadow: Shadow | None = None
     n_written: int = 0
+    repeats: Repeats | None = None
+    ahead: deque[tuple[int, FloatArray]] = field(default_factory=deque)
 
-    def advance(self, token: int) -> dict[int, Sequence[int] | IntArray]:
-        """Write one id; reading -> the attributes with which it reads it."""
+    def advance(self, token: int) -> dict[int, Reading]:
+        """Write one id; reading -> the id and the attributes with which it reads it."""
         self.state.advance(token)
         self.n_written += 1
-        read = {0: self.state.attributes}
+        if self.repeats is not None:
+            self.repeats.add(token)
+        read: dict[int, Reading] = {0: (token, self.state.attributes)}
         if self.shadow is not None and self.shadow.advance(token):
-            read[1] = self.shadow.attributes
+            read[1] = (token, self.shadow.attributes)
         return read
 
     @property
@@ -140,11 +151,7 @@ def _write(reader: Reader, waiting: deque[_Row], options: SamplingOptions, max_t
                     logits[slot] = reader.put(slot, prompt)
         work = [(place * n, row.state, _guided(logits, place * n, n, options)) for place, row in rows.items()]
         chosen = _chosen(_filtered(reader, work, options), list(rows.values()), options)
-        read = {
-            place * n + reading: (token, attributes)
-            for (place, row), token in zip(rows.items(), chosen, strict=True)
-            for reading, attributes in row.advance(token).items()
-        }
+        written = {place: row.advance(token) for (place, row), token in zip(rows.items(), chosen, strict=True)}
         ended = {place: row for place, row in rows.items() if row.state.done or row.n_written >= max_tokens}
         endings = {row.index: row.ending for row in ended.values()}
         yield Step(tuple(row.index for row in rows.values()), tuple(chosen), endings)
@@ -152,9 +159,22 @@ def _write(reader: Reader, waiting: deque[_Row], options: SamplingOptions, max_t
             del rows[place]
             for slot in range(place * n, place * n + n):
                 reader.drop(slot)
-                read.pop(slot, None)
-        if read:
-            logits.update(reader.read(read))
+        read: dict[int, list[Reading]] = {}
+        for place, row in rows.items():
+            slot = place * n
+            if row.ahead and row.ahead[0][0] == written[place][0][0]:
+                reader.accept(slot, *written[place][0])
+                logits[slot] = row.ahead.popleft()[1]
+                continue
+            read |= {slot + reading: [token] for reading, token in written[place].items()}
+            if row.repeats is not None and len(rows) <= FEW_ROWS:
+                read[slot] += drafted(row.repeats, row.state)[: max(0, reader.room(slot) - 1)]
+        after = reader.read(read) if read else {}
+        for slot, lines in after.items():
+            logits[slot] = lines[0]
+            if not slot % n:
+                draft = [token for token, _ in read[slot][1 : len(lines)]]
+                rows[slot // n].ahead = deque(zip(draft, lines[1:], strict=True))
 
 
 def _guided(logits: dict[int, FloatArray], slot: int, n_readings: int, options: SamplingOptions) -> FloatArray:
@@ -179,8 +199,8 @@ def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int
         logits = {0: first}
         if live[0].ids:
             reader.select([each.parent for each in live])
-            last = {slot: (each.ids[-1], each.state.attributes) for slot, each in enumerate(live)}
-            logits = reader.read(last)
+            last = {slot: [(each.ids[-1], each.state.attributes)] for slot, each in enumerate(live)}
+            logits = {slot: lines[0] for slot, lines in reader.read(last).items()}
         work = [(slot, each.state, logits[slot]) for slot, each in enumerate(live)]
         return filters.log_softmax(_filtered(reader, work, options))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from musegen.decoding.drafting import Reading
 from musegen.decoding.protocol import BoolArray, Cache, FloatArray, IntArray, Network
 from musegen.errors import RequestError
 
@@ -92,30 +93,47 @@ class Reader:
         self._histories = {new: (list(histories[old][0]), list(histories[old][1])) for new, old in enumerate(slots)}
         self._lengths = {new: lengths[old] for new, old in enumerate(slots)}
 
-    def read(self, tokens: Mapping[int, tuple[int, Sequence[int] | IntArray]]) -> dict[int, FloatArray]:
-        """Read one more id, with its attributes, in these slots; the logits (V,) of what follows in each.
+    def room(self, slot: int) -> int:
+        """How many more ids of a slot the context has room for."""
+        return self._context - self._lengths[slot]
 
-        A slot whose context is full is read anew from its head and last bars.
+    def read(self, tokens: Mapping[int, Sequence[Reading]]) -> dict[int, FloatArray]:
+        """Read one more id, with its attributes, in these slots; the logits of what follows, (1, V) in each.
+
+        Where several are given, the others are a draft, for which there must be `room`: what would follow each of them
+        is told too, (n, V), and `accept` makes one part of the piece. A slot whose context is full is read anew from
+        its head and last bars.
         """
-        for slot, (token, values) in tokens.items():
-            self._histories[slot][0].append(token)
-            self._histories[slot][1].append(values)
-        full = [slot for slot in tokens if self._lengths[slot] >= self._context]
-        slots = [slot for slot in tokens if slot not in full]
-        logits = {slot: self._prefill(slot, whole=False) for slot in full}
-        if slots:
-            after = self._network.read(
-                self._cache,
-                np.array([tokens[slot][0] for slot in slots]),
-                np.array([tokens[slot][1] for slot in slots]),
-                np.array(slots),
-                np.array([self._lengths[slot] for slot in slots]),
-                np.arange(len(slots)),
-            ).astype(np.float64)
-            for line, slot in enumerate(slots):
-                logits[slot] = after[line]
-                self._lengths[slot] += 1
+        for slot, readings in tokens.items():
+            self._append(slot, *readings[0])
+        full = [slot for slot in tokens if self.room(slot) < 1]
+        logits = {slot: self._prefill(slot, whole=False)[None] for slot in full}
+        rows = [
+            (slot, self._lengths[slot] + i, *reading)
+            for slot, readings in tokens.items()
+            if slot not in full
+            for i, reading in enumerate(readings)
+        ]
+        if rows:
+            slots, places, ids, attributes = (np.array(column) for column in zip(*rows, strict=True))
+            after = self._network.read(self._cache, ids, attributes, slots, places, np.arange(len(rows)))
+            lines = after.astype(np.float64)
+            first = 0
+            for slot, readings in tokens.items():
+                if slot not in full:
+                    logits[slot] = lines[first : first + len(readings)]
+                    first += len(readings)
+                    self._lengths[slot] += 1
         return logits
+
+    def accept(self, slot: int, token: int, attributes: Sequence[int] | IntArray) -> None:
+        """Make the next id of a draft part of the piece."""
+        self._append(slot, token, attributes)
+        self._lengths[slot] += 1
+
+    def _append(self, slot: int, token: int, attributes: Sequence[int] | IntArray) -> None:
+        self._histories[slot][0].append(token)
+        self._histories[slot][1].append(attributes)
 
     def _prefill(self, slot: int, *, whole: bool) -> FloatArray:
         """Read a slot's history, all of it or what `window` keeps; the logits (V,) of what follows."""

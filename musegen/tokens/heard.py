@@ -20,6 +20,12 @@ class Heard:
         self.classes = np.zeros(steps, np.int16)  # sets of pitch classes
         self.lowest = np.full(steps, NO_PITCH, np.int16)
 
+    def copy(self) -> Heard:
+        """An independent one."""
+        twin = Heard(0)
+        twin.classes, twin.lowest = self.classes.copy(), self.lowest.copy()
+        return twin
+
     def add(self, onset: int, end: int, pitch: int) -> None:
         """Write a note."""
         if end > len(self.classes):

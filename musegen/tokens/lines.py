@@ -25,6 +25,12 @@ class Lines:
     def __init__(self) -> None:
         self._notes: dict[int, list[tuple[int, int, int]]] = {}  # track -> (onset, end, pitch)
 
+    def copy(self) -> Lines:
+        """An independent one."""
+        twin = Lines()
+        twin._notes = {track: list(notes) for track, notes in self._notes.items()}
+        return twin
+
     def add(self, track: int, onset: int, end: int, pitch: int) -> None:
         """Take a note; times in steps of the piece."""
         insort(self._notes.setdefault(track, []), (onset, end, pitch))

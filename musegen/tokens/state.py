@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -98,10 +98,6 @@ class Constraints:
     parallels: bool = True
     masks: bool = False
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Constraints:
-        """Itself: nothing in it changes, and states are copied often in beam search."""
-        return self
-
 
 @dataclass
 class Part:
@@ -116,6 +112,12 @@ class Part:
     last_pitch: int = NO_PITCH
     end: int = 0  # in a fill: no note of the span may sound past this step
     silent_from: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(128, np.int32))
+
+    def copy(self) -> Part:
+        """An independent one."""
+        twin = copy.copy(self)
+        twin.silent_from = self.silent_from.copy()
+        return twin
 
     def free(self, onset: int) -> BoolRow:
         """(128,) the pitches that may begin at `onset`."""
@@ -135,6 +137,11 @@ class _Masked:
     metre: int
     tracks: set[int] = field(default_factory=set)
     silent_from: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict)
+
+    def copy(self) -> _Masked:
+        """An independent one."""
+        silent_from = {track: steps.copy() for track, steps in self.silent_from.items()}
+        return replace(self, tracks=set(self.tracks), silent_from=silent_from)
 
     @property
     def end(self) -> int:
@@ -180,7 +187,14 @@ class State:
 
     def copy(self) -> Self:
         """An independent state at the same place."""
-        return copy.deepcopy(self)
+        twin = copy.copy(self)
+        twin.parts = [part.copy() for part in self.parts]
+        twin.chords = list(self.chords)
+        twin.sounding = None if self.sounding is None else self.sounding.copy()
+        twin.heard = self.heard.copy()
+        twin.lines = None if self.lines is None else self.lines.copy()
+        twin.masked = [masked.copy() for masked in self.masked]
+        return twin
 
     @property
     def cursor(self) -> int:

@@ -24,7 +24,7 @@ CONTEXT = 64
 class Watched:
     """Notes what is read at once: how many tokens had been written, and the attributes."""
 
-    can_go_back = True
+    can_go_back = False  # so no drafts are read
 
     def __init__(self, network: Decoder) -> None:
         self.network, self.steps = network, 0

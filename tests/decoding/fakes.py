@@ -146,6 +146,7 @@ def run(
     context: int = 128,
     slots: int = 16,
     shadows: Sequence[EveryThird] = (),
+    drafts: bool = True,
 ) -> tuple[list[list[int]], dict[int, Ending]]:
     """Every row's new ids, and how each ended. The states are taken through their prompts (BOS without any)."""
     prompts = [[BOS]] * len(states) if prompts is None else prompts
@@ -166,6 +167,7 @@ def run(
     for step in generate(
         model, states, inputs, options or SamplingOptions(), list(seeds or range(len(states))),
         max_tokens=max_tokens, context=context, is_bar=np.arange(vocab) == BAR, shadows=beside, slots=slots,
+        drafts=drafts,
     ):  # fmt: skip
         assert not set(step.rows) & set(endings), "a row wrote after its end"
         for row, token in zip(step.rows, step.ids, strict=True):

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from musegen.decoding import Ending, SamplingOptions, filters
+from musegen.decoding.drafting import LONGEST, MATCH, Repeats
+from musegen.decoding.protocol import IntArray
 from musegen.engine import Decoder
 from tests.decoding.fakes import (
     BAR,
     BOS,
     EOS,
     FIRST_WORD,
+    VOCAB,
     BarState,
     EveryThird,
     TableNetwork,
@@ -190,3 +197,47 @@ def test_a_guided_row_that_outgrows_the_context_is_the_same_alone_and_among_othe
     assert together == alone and len(alone[0]) == 6 * 10 + 1
     with pytest.raises(ValueError, match="zip"):
         run(model, [BarState(1, 1)], options)
+
+
+REPEATING = [[0.01 / 90] * VOCAB for _ in range(VOCAB)]  # a table in which each word has a usual successor
+for word in range(VOCAB):
+    REPEATING[word][FIRST_WORD + (word * 7) % 11] = 0.9
+
+
+class Counted(TableNetwork):
+    """A network that remembers how many tokens each call read."""
+
+    def __init__(self) -> None:
+        super().__init__(REPEATING)
+        self.calls: list[int] = []
+
+    def read(self, cache: Any, ids: IntArray, *rest: IntArray) -> Any:
+        self.calls.append(len(ids))
+        return super().read(cache, ids, *rest)
+
+
+@pytest.mark.parametrize("options", [WARM, SamplingOptions(search="greedy"), SamplingOptions(temperature=0.7)])
+def test_drafts_change_no_id_and_save_readings(options: SamplingOptions) -> None:
+    for make in (Counted, tiny):
+        for n_rows in (1, 3):
+            plain, drafting = make(), make()
+            expected = run(plain, pieces(n_rows), options, drafts=False)
+            assert run(drafting, pieces(n_rows), options) == expected
+            if isinstance(plain, Counted) and isinstance(drafting, Counted):
+                assert max(drafting.calls) > n_rows
+                assert options.search != "greedy" or len(drafting.calls) < 0.6 * len(plain.calls)
+
+
+def test_drafts_stop_at_the_end_of_the_context() -> None:
+    options = SamplingOptions(search="greedy")
+    for context in (40, 41, 48):
+        with_drafts = run(tiny(), pieces(1), options, context=context)
+        assert with_drafts == run(tiny(), pieces(1), options, context=context, drafts=False)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 2), max_size=60))
+def test_a_guess_is_what_followed_the_latest_same_run(ids: list[int]) -> None:
+    guess, run_of = Repeats(ids).guess(), ids[-MATCH:]
+    before = [i for i in range(MATCH, len(ids)) if ids[i - MATCH : i] == run_of]
+    assert guess == (ids[before[-1] : before[-1] + LONGEST] if before and len(ids) >= MATCH else [])
