@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,10 @@ COLUMNS = (*WORDS, *INTEGERS, *NUMBERS, "instrument")
 @click.option("--count", type=click.IntRange(1, 100_000), help="How many pieces, where there is no PLAN.")
 @click.option("--bars", type=click.IntRange(1, 256), default=16, show_default=True, help="How many bars, exactly.")
 @opt.options(opt.FRAME, opt.MUSIC, opt.SAMPLES[1:], opt.COPYING, opt.SAMPLING, opt.MODEL)
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that compose  [default: one for each CPU]")
 @click.option("-o", "--output", default="songs", show_default=True, help="The folder.")
 @click.option("--force", is_flag=True, help="Start anew in a folder that holds another batch.")
-def command(plan: str | None, count: int | None, **values: Any) -> None:
+def command(plan: str | None, count: int | None, workers: int | None, **values: Any) -> None:
     """Write many pieces into a folder; killed and called again, it goes on and ends the same.
 
     PLAN is a .csv, .jsonl or .yaml file, a request a row, its columns named as the options of compose (instruments
@@ -63,7 +65,7 @@ def command(plan: str | None, count: int | None, **values: Any) -> None:
     engine = load(opt.model_of(values["model"]), threads=values["threads"])
     results: list[Settled] = []
     with opt.progress_bar(len(jobs), "pieces") as advance:
-        for result in run_batch(engine, jobs, folder, force=values["force"]):
+        for result in run_batch(engine, jobs, folder, force=values["force"], workers=workers or os.cpu_count() or 1):
             results.append(result)
             advance()
             if result.state == "failed":

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,8 +27,8 @@ from musegen.score.formats import to_bytes, write_bytes
 from musegen.score.timing import n_bars
 
 MANIFEST = "manifest.jsonl"
-CHUNK = 8
-"""Pieces composed at once; what they become does not depend on it."""
+CHUNK = 16
+"""Pieces composed at once by a process; what they become depends neither on it nor on the number of processes."""
 
 PLAN_KEYS = ("file", "request", "seed", "model", "checksum")
 """What of a line says which piece it is; all else is what became of it."""
@@ -119,8 +123,12 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def run_batch(engine: Engine, jobs: Sequence[Job], folder: Path, *, force: bool = False) -> Iterator[Settled]:
+def run_batch(
+    engine: Engine, jobs: Sequence[Job], folder: Path, *, force: bool = False, workers: int = 1
+) -> Iterator[Settled]:
     """Compose what is missing of `jobs` in `folder`, yielding each job as it is settled; `force` starts anew.
+
+    With more than one of `workers`, processes load the engine's model by its name and compose CHUNK pieces at a time.
 
     Raises:
         RequestError: if the folder holds another plan, or files of these names without a manifest, and not `force`.
@@ -142,11 +150,56 @@ def run_batch(engine: Engine, jobs: Sequence[Job], folder: Path, *, force: bool 
     if missing:
         manifest.save()
     yield from kept.values()
-    for start in range(0, len(missing), CHUNK):
-        for i, settled in _compose(engine, jobs, missing[start : start + CHUNK], folder):
-            manifest.settle(i, settled)
-            manifest.save()
-            yield settled
+    chunks = [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
+    if workers > 1 and len(chunks) > 1:
+        settling = _shared_out(engine.name, jobs, chunks, folder, min(workers, len(chunks)))
+    else:
+        settling = (each for chunk in chunks for each in _compose(engine, jobs, chunk, folder))
+    for i, settled in settling:
+        manifest.settle(i, settled)
+        manifest.save()
+        yield settled
+
+
+def _shared_out(
+    model: str, jobs: Sequence[Job], chunks: Sequence[list[int]], folder: Path, workers: int
+) -> Iterator[tuple[int, Settled]]:
+    """Settle chunks in processes, telling of them in their order."""
+    others = active_children()
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare, initargs=(model,))
+    try:
+        parts = [pool.submit(_settle, [jobs[i] for i in chunk], folder) for chunk in chunks]
+        for chunk, part in zip(chunks, parts, strict=True):
+            yield from zip(chunk, part.result(), strict=True)
+    except BrokenProcessPool as error:
+        raise RequestError(
+            "a process that composed was ended, perhaps for want of memory: the same command goes on from here; "
+            "--workers 1 needs less"
+        ) from error
+    finally:  # nobody waits for what was begun but is not wanted any more
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            if process not in others:
+                process.terminate()
+
+
+_engine: Engine
+"""Of a process that composes for a batch."""
+
+
+def _prepare(model: str) -> None:
+    """Begin a process of a batch."""
+    from musegen.compose import load
+
+    global _engine  # noqa: PLW0603  # a process loads it once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that the user started to tell
+    _engine = load(model)
+
+
+def _settle(jobs: Sequence[Job], folder: Path) -> list[Settled]:
+    """Settle a chunk in a process of its own; in the order of the jobs."""
+    settled = dict(_compose(_engine, jobs, list(range(len(jobs))), folder))
+    return [settled[i] for i in range(len(jobs))]
 
 
 def _kept(job: Job, line: dict[str, Any], folder: Path) -> Settled | None:

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 
-from musegen.compose import Piece, Progress, Request
-from musegen.compose.batch import MANIFEST, Job, read_manifest, run_batch
+from musegen.compose import Piece, Progress, Request, load
+from musegen.compose.batch import CHUNK, MANIFEST, Job, read_manifest, run_batch
 from musegen.errors import FileFormatError, RequestError
 from musegen.score.formats.atomic import temporary_name
 from musegen.score.model import Score, Track
@@ -149,3 +150,30 @@ def test_killed_and_called_again_on_the_real_command(tmp_path: Path) -> None:
     subprocess.run([*call, "-o", "a", "--seed", seed], cwd=tmp_path, check=True, capture_output=True)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert len(contents(tmp_path / "a")) == 25 and done() == 24
+
+
+def test_processes_write_the_same_folder(tmp_path: Path) -> None:
+    engine = load("tiny-random")
+    request = Request(bars=1, meter=(2, 4), style="folk")
+    plan = [
+        Job(f"song-{i:03d}.mid", {}, i, replace(request, seed=i) if i != 5 else None, error="no such thing" * (i == 5))
+        for i in range(2 * CHUNK + 3)
+    ]
+    alone = list(run_batch(engine, plan, tmp_path / "alone"))
+    shared = list(run_batch(engine, plan, tmp_path / "shared", workers=2))
+    assert shared == sorted(alone, key=lambda r: r.job.seed) and [r.state for r in shared].count("failed") == 1
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+    assert not active_children()
+
+
+def test_a_process_that_is_ended_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+    engine = load("tiny-random")
+    plan = [Job(f"{i}.mid", {}, i, Request(bars=1, meter=(2, 4), seed=i)) for i in range(4 * CHUNK)]
+    running = run_batch(engine, plan, tmp_path, workers=2)
+    next(running)
+    for process in active_children():
+        process.kill()
+    with pytest.raises(RequestError, match="goes on from here"):
+        list(running)
+    assert 1 <= len(list(tmp_path.glob("*.mid"))) < len(plan)
+    assert [r.state for r in run_batch(engine, plan, tmp_path)] == ["done"] * len(plan)
