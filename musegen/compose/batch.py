@@ -178,9 +178,11 @@ def _shared_out(
         ) from error
     finally:  # nobody waits for what was begun but is not wanted any more
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
-            if process not in others:
-                process.terminate()
+        begun = [process for process in active_children() if process not in others]
+        for process in begun:
+            process.terminate()
+        for process in begun:
+            process.join()
 
 
 _engine: Engine
