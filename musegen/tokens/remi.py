@@ -79,7 +79,7 @@ class Remi:
 
     def grid(self, ids: npt.NDArray[np.integer]) -> Grid:
         """Read (T,) ids; the inverse of `encode_grid`. Raises RequestError for no piece."""
-        read = trace(ids)
+        read = trace(ids, sounding=False)
         types, values = VOCABULARY.types[ids], VOCABULARY.values[ids]
         is_note = read.onsets >= 0
         notes = np.zeros(int(is_note.sum()), GRID_NOTE)

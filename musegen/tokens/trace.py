@@ -58,8 +58,8 @@ class Trace:
     attributes: npt.NDArray[np.int16]
 
 
-def trace(ids: npt.NDArray[np.integer]) -> Trace:
-    """Read (T,) ids.
+def trace(ids: npt.NDArray[np.integer], *, sounding: bool = True) -> Trace:
+    """Read (T,) ids; without `sounding`, which is the slow part, the attributes do not say what sounds.
 
     Raises:
         RequestError: if they are no piece: no metre or instrument in the head, no bar, a track that is not in the
@@ -97,7 +97,8 @@ def trace(ids: npt.NDArray[np.integer]) -> Trace:
         attributes[mine, 6] = last_pitches
     lines = frame.starts[bars]
     attributes[body, 7] = _chords_at(types, values, (lines + attributes[:, 0])[body], lines, pending, body)
-    attributes[body, 8:-2] = _sounding(values, lines + attributes[:, 0], onsets, attributes)[body]
+    if sounding:
+        attributes[body, 8:-2] = _sounding(values, lines + attributes[:, 0], onsets, attributes)[body]
     attributes[body, -2] = bars[body]
     attributes[body, -1] = np.where(onsets >= 0, onsets - lines, attributes[:, 0])[body]
     return Trace(frame.programs, frame.metres, frame.starts, bars, tracks, onsets, attributes)
