@@ -17,7 +17,7 @@ help:
 	@echo "make song     compose $(SONG)            make test    the default test suite"
 	@echo "make lint     ruff                        make types   mypy --strict"
 	@echo "make layers   who may import whom         make wheel   dist/*.whl"
-	@echo "make slow     the slow tests              make bench   tokens a note beside MidiTok"
+	@echo "make slow     the slow tests              make bench   what developers watch"
 	@echo "make format   mend what ruff can mend     make samples write midi_samples/ again"
 	@echo "make clean    remove what was built, .venv too"
 
@@ -75,7 +75,7 @@ samples: $(VENV)/.installed
 	$(BIN)/python scripts/make_samples.py
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python scripts/token_report.py midi_samples --miditok
+	$(BIN)/python -m pytest -m bench $(PYTEST_OPTIONS) tests/bench
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

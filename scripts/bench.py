@@ -241,7 +241,8 @@ def decode(options: argparse.Namespace) -> Figures:
                 for module, (label, make) in peers.items():
                     if find_spec(module) and (module != "midigpt" or batch == 1):
                         jobs[label] = make(config, batch)
-                jobs["no cache"] = uncached(config, batch)
+                if batch == 1:
+                    jobs["no cache"] = uncached(config, batch)
                 figures = in_turns(jobs, options.rounds)
                 for label, values in figures.items():
                     row = {"shape": name, "threads": threads, "batch": batch, "program": label, "tokens": values}

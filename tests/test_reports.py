@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from musegen import checkpoint
 from musegen.corpus.build import BuildConfig, build
 from musegen.evaluate.pitch import likeliest_key
 from musegen.models import build as build_model
-from musegen.models import preset
+from musegen.models import preset, weights
 from musegen.score.model import NOTE_DTYPE, Chord, Score, Track
 from musegen.score.theory import parse_key
 from musegen.tokens import VOCABULARY, Remi
@@ -231,3 +233,30 @@ def test_a_chorale_of_the_benchmark_is_told_whole_by_its_tokens(script: Load) ->
             step = 4 * note["start"] // decoded.ticks_per_beat
             told[step : step + 4 * note["duration"] // decoded.ticks_per_beat, voice] = note["pitch"]
     assert np.array_equal(told, grid)
+
+
+def test_the_decoding_report(script: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
+    bench = script("bench")
+    config = preset("tiny", Remi.vocabulary.size, Remi.attribute_sizes, context=512)
+    monkeypatch.setattr(bench, "NEW_TOKENS", 12)
+    monkeypatch.setattr(bench, "UNCACHED_AT", (4, 12))
+    monkeypatch.setattr(bench, "shapes", lambda: {"small": (config, weights(build_model(config)))})
+    monkeypatch.setattr(bench, "find_spec", lambda _name: None)
+    assert (
+        bench.main(["decode", "--threads", "1", "--batches", "1,2", "--rounds", "2", "--json", str(tmp_path / "a")])
+        == 0
+    )
+    [head, _, *rows] = capsys.readouterr().out.splitlines()
+    assert head.startswith("| network | threads | batch | musegen, composing") and len(rows) == 2
+    figures = json.loads((tmp_path / "a").read_text())
+    assert {row["batch"] for row in figures["rows"]} == {1, 2}
+    assert all(len(row["tokens"]) == 2 and min(row["tokens"]) > 0 for row in figures["rows"])
+
+
+def test_the_report_of_tokens(script: Load, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    bench = script("bench")
+    monkeypatch.setattr(bench, "find_spec", lambda _name: None)
+    samples = Path(__file__).parents[1] / "midi_samples"
+    assert bench.main(["tokens", str(samples), "--files", "2", "--rounds", "1"]) == 0
+    works = [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert works == ["encode", "decode", "file to ids", "ids to file"]

@@ -216,8 +216,9 @@ def _filtered(reader: Reader, work: list[tuple[int, State, FloatArray]], options
     allowed = np.stack([state.allowed() for _, state, _ in work])
     if not allowed.any(axis=-1).all():
         raise ValueError("a grammar state that is not done allows no id")
-    recent = np.zeros_like(allowed)
+    recent = allowed  # nobody asks
     if options.repetition_penalty != 1:
+        recent = np.zeros_like(allowed)
         for line, (slot, _, _) in enumerate(work):
             recent[line, reader.recent(slot, RECENT_TOKENS)] = True
     return filters.apply(np.stack([values for _, _, values in work]), allowed, recent, options)

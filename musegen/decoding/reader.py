@@ -109,14 +109,16 @@ class Reader:
         full = [slot for slot in tokens if self.room(slot) < 1]
         logits = {slot: self._prefill(slot, whole=False)[None] for slot in full}
         rows = [
-            (slot, self._lengths[slot] + i, *reading)
+            (slot, self._lengths[slot] + i, token, *attributes)
             for slot, readings in tokens.items()
             if slot not in full
-            for i, reading in enumerate(readings)
+            for i, (token, attributes) in enumerate(readings)
         ]
         if rows:
-            slots, places, ids, attributes = (np.array(column) for column in zip(*rows, strict=True))
-            after = self._network.read(self._cache, ids, attributes, slots, places, np.arange(len(rows)))
+            table = np.array(rows, np.int32)
+            after = self._network.read(
+                self._cache, table[:, 2], table[:, 3:], table[:, 0], table[:, 1], np.arange(len(rows), dtype=np.int32)
+            )
             lines = after.astype(np.float64)
             first = 0
             for slot, readings in tokens.items():

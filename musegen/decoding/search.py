@@ -45,13 +45,15 @@ def greedy(logits: FloatArray) -> IntArray:
 
 def sample(logits: FloatArray, uniforms: FloatArray) -> IntArray:
     """(B, V) and (B,) in [0, 1) -> (B,): the id at that height of the cumulated probabilities."""
-    cumulated = np.exp(logits - logits.max(axis=-1, keepdims=True)).cumsum(axis=-1)
-    chosen = np.empty(len(cumulated), np.int64)
-    for row, heights in enumerate(cumulated):
+    chosen = np.empty(len(logits), np.int64)
+    for row, weights in enumerate(logits):
+        possible = (weights > -np.inf).nonzero()[0]  # few, as a rule
+        shares = weights[possible]
+        heights = np.exp(shares - shares.max()).cumsum()
         # The first id whose sum lies above the mark. A mark rounded up to the total would find none:
         # the first id that reaches the total is the last possible one.
-        found = np.searchsorted(heights, uniforms[row] * heights[-1], side="right")
-        chosen[row] = min(found, np.searchsorted(heights, heights[-1], side="left"))
+        found = heights.searchsorted(uniforms[row] * heights[-1], side="right")
+        chosen[row] = possible[min(found, heights.searchsorted(heights[-1]))]
     return chosen
 
 

@@ -45,13 +45,14 @@ class _Model(ctypes.Structure):
                          "n_musical")
         ]
         + [("layers", _pointer), ("head", _Matrix)]
-        + [(name, _pointer) for name in ("norm", "table", "offsets", "index_turns", "musical_turns")]
+        + [(name, _pointer) for name in ("norm", "table", "offsets", "sizes", "index_turns", "musical_turns")]
     )  # fmt: skip
 
 
 class _Cache(ctypes.Structure):
     _fields_ = [
         ("capacity", _int),
+        ("n_slots", _int),
         *((name, _pointer) for name in ("keys", "values", "key_sums", "key_scales", "value_scales")),
     ]
 
@@ -64,7 +65,7 @@ class Library:
     """Which of those it was compiled in: plain, avx2, vnni, dot."""
     begin: Callable[..., int | None]
     finish: Callable[[int], None]
-    forward: Callable[..., None]
+    forward: Callable[..., int]
     project: Callable[..., None]
 
 
@@ -85,7 +86,7 @@ def variant_of(loaded: Any, variant: str) -> Library:
     begin, finish, forward, project = functions
     begin.argtypes, begin.restype = [_pointer, _int, _int], _pointer
     finish.argtypes, finish.restype = [_pointer], None
-    forward.argtypes, forward.restype = [_pointer, _pointer, _int, *[_pointer] * 6], None
+    forward.argtypes, forward.restype = [_pointer, _pointer, _int, *[_pointer] * 6], _int
     project.argtypes, project.restype = [_pointer, _pointer, _int, *[_pointer] * 4], None
     return Library(variant, *functions)
 
@@ -147,7 +148,8 @@ class CompiledCache:
             np.zeros((*matrices, self.capacity), np.float32),
             np.zeros((*matrices, self.capacity), np.float32),
         )
-        self.record = _Cache(self.capacity, *(array.ctypes.data for array in self.arrays))
+        self.record = _Cache(self.capacity, n_slots, *(array.ctypes.data for array in self.arrays))
+        self.address = ctypes.addressof(self.record)
         work = found.begin(network.address, self.capacity, network.threads)
         if work is None:
             raise MemoryError("no memory or threads to decode with")
@@ -182,14 +184,14 @@ class CompiledTransformer:
                 *(self._hold(weights[f"{name}{part}_norm.weight"]) for part in ("attention", "feed")),
             )
         self._layers = layers
+        sizes = np.array(config.attribute_sizes, np.int32)
+        pointed = (weights["norm.weight"], table, offsets(config), sizes, turns.by_index, turns.musical)
         self._record = _Model(
             config.d_model, config.n_layer, config.n_head, config.n_kv_head, config.d_head, config.d_ff,
             config.vocab_size, len(config.attribute_sizes), len(turns.by_index), len(turns.musical),
-            ctypes.addressof(layers), self._matrix(table[: config.vocab_size]), self._hold(weights["norm.weight"]),
-            self._hold(table), self._hold(offsets(config)), self._hold(turns.by_index), self._hold(turns.musical),
+            ctypes.addressof(layers), self._matrix(table[: config.vocab_size]), *map(self._hold, pointed),
         )  # fmt: skip
         self.address = ctypes.addressof(self._record)
-        self._sizes = np.array(config.attribute_sizes, np.int32)
         self._width = up(config.vocab_size, BLOCK)
 
     def _hold(self, array: npt.NDArray[Any]) -> int:
@@ -201,16 +203,6 @@ class CompiledTransformer:
         packed = Packed.of(Matrix.of(weights))
         self._held += packed.arrays
         return packed.record
-
-    def _check(self, cache: CompiledCache, ids: Ints, attributes: Ints, slots: Ints, places: Ints) -> None:
-        """Raise IndexError for what kernel.c would read beyond its arrays."""
-        limits = (self.config.vocab_size, len(cache.arrays[0]), cache.capacity)
-        if attributes.shape != (len(ids), len(self._sizes) + 2):
-            raise IndexError(f"attributes {attributes.shape} of {len(ids)} tokens, {len(self._sizes) + 2} each wanted")
-        inside = [array.min() >= 0 and array.max() < n for array, n in zip((ids, slots, places), limits, strict=True)]
-        known = attributes[:, : len(self._sizes)]
-        if not all(inside) or (known < 0).any() or (known >= self._sizes).any():
-            raise IndexError("ids, slots, places or attributes that this network and cache do not have")
 
     def new_cache(self, n_slots: int, capacity: int) -> CompiledCache:
         """Slots for so many pieces of at most `capacity` tokens."""
@@ -231,10 +223,15 @@ class CompiledTransformer:
 
         Returns:
             Logits (lines, V) of what follows.
+
+        Raises:
+            IndexError: for numbers that are out of range; then nothing was read.
         """
+        if attributes.shape != (len(ids), len(self.config.attribute_sizes) + 2):
+            raise IndexError(f"attributes {attributes.shape} of {len(ids)} tokens of this network")
         columns = [np.ascontiguousarray(array, np.int32) for array in (ids, attributes, slots, places, wanted)]
-        self._check(cache, *columns[:4])
-        logits = np.empty((int((columns[-1] >= 0).sum()), self._width), np.float32)
-        pointers = [array.ctypes.data for array in (*columns, logits)]
-        self.library.forward(cache.work, ctypes.addressof(cache.record), len(columns[0]), *pointers)
+        logits = np.empty((int(columns[-1].max()) + 1, self._width), np.float32)
+        pointers = [array.__array_interface__["data"][0] for array in (*columns, logits)]
+        if self.library.forward(cache.work, cache.address, len(ids), *pointers):
+            raise IndexError("an id, slot, place or attribute that this network and cache do not have")
         return logits[:, : self.config.vocab_size]

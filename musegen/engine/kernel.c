@@ -72,6 +72,7 @@ typedef struct {
     const float *norm;        /* (C,) */
     const float *table;       /* (rows, C): of ids, then of attributes */
     const int32_t *offsets;   /* (A,) the first row of each attribute */
+    const int32_t *sizes;     /* (A,) how many rows it has */
     const double *index_turns;   /* (n_index,) turns a token */
     const double *musical_turns; /* (n_musical,) turns a bar */
 } Model;
@@ -79,6 +80,7 @@ typedef struct {
 /* Of slot s, layer l and key/value head k the matrix number (s * n_layer + l) * n_kv + k. */
 typedef struct {
     int32_t capacity;       /* tokens of a slot, a multiple of BLOCK */
+    int32_t n_slots;
     int8_t *keys, *values;  /* capacity * D each */
     int32_t *key_sums;      /* (capacity,) */
     float *key_scales, *value_scales; /* (capacity,) */
@@ -93,7 +95,6 @@ typedef struct {
     static void tile_##MR##_##NB(const int8_t *a, int lda, int quads, const int8_t *b, const int32_t *sums,            \
                                  int32_t *c, int ldc, int positive) {                                                  \
         __m512i acc[MR][NB];                                                                                          \
-        const __m512i flip = _mm512_set1_epi8(positive ? 0 : (char)0x80);                                             \
         _Pragma("GCC unroll 8") for (int m = 0; m < MR; m++)                                                          \
             _Pragma("GCC unroll 8") for (int n = 0; n < NB; n++) acc[m][n] = _mm512_setzero_si512();                  \
         for (int k = 0; k < quads; k++) {                                                                             \
@@ -103,7 +104,7 @@ typedef struct {
             _Pragma("GCC unroll 8") for (int m = 0; m < MR; m++) {                                                    \
                 int32_t four;                                                                                         \
                 memcpy(&four, a + (size_t)m * lda + 4 * k, 4);                                                        \
-                const __m512i x = _mm512_xor_si512(_mm512_set1_epi32(four), flip);                                    \
+                const __m512i x = _mm512_set1_epi32(four);                                                            \
                 _Pragma("GCC unroll 8") for (int n = 0; n < NB; n++)                                                  \
                     acc[m][n] = _mm512_dpbusd_epi32(acc[m][n], x, w[n]);                                              \
             }                                                                                                         \
@@ -127,8 +128,16 @@ TILE(1, 1) TILE(1, 4) TILE(2, 1) TILE(2, 4) TILE(4, 1) TILE(4, 4) TILE(8, 1) TIL
         a += (size_t)MR * lda, c += (size_t)MR * ldc, rows -= MR;                                                     \
     }
 
+/* The instruction wants one side without a sign: 128 is added to `a` where it is not positive already, and 128 times the
+ * sum of each output's weights taken off again. */
 static void products(const int8_t *a, int lda, int rows, int quads, const int8_t *b, const int32_t *sums, int blocks,
                      int32_t *c, int ldc, int positive) {
+    int8_t raised[positive ? 1 : rows * quads * QUAD];
+    if (!positive) {
+        for (int m = 0; m < rows; m++)
+            for (int k = 0; k < quads * QUAD; k++) raised[m * quads * QUAD + k] = a[(size_t)m * lda + k] ^ (int8_t)0x80;
+        a = raised, lda = quads * QUAD;
+    }
     while (rows >= 8) ROWS(8, 2)
     while (rows >= 4) ROWS(4, 4)
     while (rows >= 2) ROWS(2, 4)
@@ -190,6 +199,22 @@ static inline float largest(const float *x, size_t n) { /* of the magnitudes */
         bits &= 0x7fffffff; /* magnitudes are in the order of their bits */
         best = bits > best ? bits : best;
     }
+    float value;
+    memcpy(&value, &best, 4);
+    return value;
+}
+
+static inline int32_t ordered(int32_t bits) { return bits ^ (bits >> 31 & 0x7fffffff); } /* as floats are */
+
+static inline float highest(const float *x, int n) {
+    int32_t best = INT32_MIN;
+    for (int i = 0; i < n; i++) {
+        int32_t bits;
+        memcpy(&bits, x + i, 4);
+        bits = ordered(bits);
+        best = bits > best ? bits : best;
+    }
+    best = ordered(best);
     float value;
     memcpy(&value, &best, 4);
     return value;
@@ -481,8 +506,7 @@ static void store(const Model *m, Cache *cache, size_t matrix, int at, const flo
 static float weigh(const int32_t *dots, float scale, const float *key_scales, const float *value_scales, int length,
                    int wide, float *s, int8_t *coarse, int8_t *fine) {
     for (int j = 0; j < length; j++) s[j] = (float)dots[j] * (scale * key_scales[j]);
-    float most = s[0];
-    for (int j = 1; j < length; j++) most = s[j] > most ? s[j] : most;
+    const float most = highest(s, length);
     int32_t sum = 0; /* in units of 2^-19: exact */
     for (int j = 0; j < length; j++) {
         s[j] = power(s[j] - most);
@@ -717,14 +741,26 @@ PUBLIC Work *NAME(begin)(const Model *model, int capacity, int n_threads) {
     return work;
 }
 
+/* Whether a token can be read at all. */
+static int known(const Model *m, const Cache *cache, int32_t id, const int32_t *row, int32_t slot, int32_t place) {
+    int good = id >= 0 && id < m->n_ids && slot >= 0 && slot < cache->n_slots && place >= 0 && place < cache->capacity;
+    for (int a = 0; a < m->n_attributes; a++) good &= row[a] >= 0 && row[a] < m->sizes[a];
+    return good;
+}
+
 /* Read T tokens: ids (T,), attributes (T, A + 2), each of a slot and behind so many tokens of it. Where `wanted` is not
- * negative the logits of what follows go to that line of logits (., head.n_out); the lines ascend from 0. */
-PUBLIC void NAME(forward)(Work *work, Cache *cache, int n_tokens, const int32_t *ids, const int32_t *attributes,
+ * negative the logits of what follows go to that line of logits (., head.n_out); the lines ascend from 0. Returns 0, or
+ * 1 where a number is out of range; then nothing was read. */
+PUBLIC int NAME(forward)(Work *work, Cache *cache, int n_tokens, const int32_t *ids, const int32_t *attributes,
                           const int32_t *slots, const int32_t *places, const int32_t *wanted, float *logits) {
     work->cache = cache, work->n_tokens = n_tokens, work->ids = ids, work->attributes = attributes;
     work->slots = slots, work->places = places, work->wanted = wanted, work->logits = logits;
+    for (int t = 0; t < n_tokens; t++)
+        if (!known(work->model, cache, ids[t], attributes + (size_t)t * (work->model->n_attributes + 2), slots[t], places[t]))
+            return 1;
     work->n_threads = able(&work->team);
     together(&work->team, work);
+    return 0;
 }
 
 /* y = x W for rows (n, n_in) of single precision, in scratch of n * n_in bytes, n floats and n * n_out integers. */
