@@ -15,8 +15,8 @@ MATCH = 4
 """So many ids must have come before in the same order."""
 LONGEST = 8
 """Most ids of a draft."""
-FEW_ROWS = 4
-"""Drafts are made where no more rows than this are in work: beyond, reading them costs what it saves."""
+FEW_ROWS = 1
+"""Drafts are made where no more rows than this are in work: beyond, a step waits for the rows that missed."""
 
 Reading = tuple[int, Sequence[int] | IntArray]
 """An id and its attributes."""

@@ -21,7 +21,7 @@ from musegen.shapes import ModelConfig
 
 LIBRARY = Path(__file__).with_name("kernel.bin")
 """What build.py makes of kernel.c where the package is installed with a C compiler."""
-BLOCK, QUAD = 16, 4
+BLOCK, QUAD = 64, 4
 """Outputs and inputs of a matrix that lie together."""
 
 _int, _pointer = ctypes.c_int32, ctypes.c_void_p
@@ -105,7 +105,7 @@ class Packed:
 
     @classmethod
     def of(cls, matrix: Matrix) -> Packed:
-        """In blocks of 16 outputs by 4 inputs, filled up with zeros."""
+        """In blocks of outputs by fours of inputs, filled up with zeros."""
         n_out, n_in = matrix.integers.shape
         integers = np.zeros((up(n_out, BLOCK), up(n_in, QUAD)), np.int8)
         integers[:n_out, :n_in] = matrix.integers
@@ -185,7 +185,14 @@ class CompiledTransformer:
             )
         self._layers = layers
         sizes = np.array(config.attribute_sizes, np.int32)
-        pointed = (weights["norm.weight"], table, offsets(config), sizes, turns.by_index, turns.musical)
+        pointed: tuple[npt.NDArray[Any], ...] = (
+            weights["norm.weight"],
+            table,
+            offsets(config),
+            sizes,
+            turns.by_index,
+            turns.musical,
+        )
         self._record = _Model(
             config.d_model, config.n_layer, config.n_head, config.n_kv_head, config.d_head, config.d_ff,
             config.vocab_size, len(config.attribute_sizes), len(turns.by_index), len(turns.musical),

@@ -5,7 +5,8 @@
  * musegen/engine/reference.py has the same arithmetic in NumPy, and a test holds the two together bit by bit. That asks
  * for a compiler that neither fuses nor reorders: -ffp-contract=off, and nothing like -ffast-math.
  *
- * Matrices of 8-bit weights are packed in blocks of 16 outputs: b[output / 16][input / 4][output % 16][input % 4].
+ * Matrices of 8-bit weights are packed in blocks of 64 outputs: b[output / 64][input / 4][output % 64][input % 4], so
+ * that they are read from the first byte to the last.
  * The keys of a cache are such a matrix, whose outputs are the tokens; so are its values, whose inputs are the tokens.
  *
  * Letters: C width, H query heads, K key/value heads, D width of a head, F inner width, V ids, T tokens in a call.
@@ -45,7 +46,7 @@
 #error "floats must be rounded to single precision after every operation"
 #endif
 
-#define BLOCK 16   /* outputs that are packed together */
+#define BLOCK 64   /* outputs that are packed together */
 #define QUAD 4     /* inputs that are packed together */
 #define CHUNK 32   /* tokens that go through the layers together */
 #define LEVELS 127 /* the largest 8-bit magnitude */
@@ -91,42 +92,32 @@ typedef struct {
 /* c[m][n] = sum over k of a[m][k] * b[n][k] for `rows` rows; `ld` are the distances of rows of a and c. */
 #if defined(__AVX512VNNI__)
 
-#define TILE(MR, NB)                                                                                                  \
-    static void tile_##MR##_##NB(const int8_t *a, int lda, int quads, const int8_t *b, const int32_t *sums,            \
-                                 int32_t *c, int ldc, int positive) {                                                  \
-        __m512i acc[MR][NB];                                                                                          \
-        _Pragma("GCC unroll 8") for (int m = 0; m < MR; m++)                                                          \
-            _Pragma("GCC unroll 8") for (int n = 0; n < NB; n++) acc[m][n] = _mm512_setzero_si512();                  \
+/* The instruction is written out: gcc 12 copies every sum before and after its intrinsic, and runs out of registers. */
+#define TILE(MR)                                                                                                      \
+    static void tile_##MR(const int8_t *a, int lda, int quads, const int8_t *b, const int32_t *sums, int32_t *c,       \
+                          int ldc) {                                                                                  \
+        __m512i acc[MR][4], w[4];                                                                                     \
+        _Pragma("GCC unroll 6") for (int m = 0; m < MR; m++)                                                          \
+            _Pragma("GCC unroll 4") for (int n = 0; n < 4; n++) acc[m][n] = _mm512_setzero_si512();                   \
         for (int k = 0; k < quads; k++) {                                                                             \
-            __m512i w[NB];                                                                                            \
-            _Pragma("GCC unroll 8") for (int n = 0; n < NB; n++)                                                      \
-                w[n] = _mm512_loadu_si512(b + ((size_t)n * quads + k) * 64);                                          \
-            _Pragma("GCC unroll 8") for (int m = 0; m < MR; m++) {                                                    \
+            _Pragma("GCC unroll 4") for (int n = 0; n < 4; n++)                                                       \
+                w[n] = _mm512_loadu_si512(b + ((size_t)k * 4 + n) * 64);                                              \
+            _Pragma("GCC unroll 6") for (int m = 0; m < MR; m++) {                                                    \
                 int32_t four;                                                                                         \
                 memcpy(&four, a + (size_t)m * lda + 4 * k, 4);                                                        \
                 const __m512i x = _mm512_set1_epi32(four);                                                            \
-                _Pragma("GCC unroll 8") for (int n = 0; n < NB; n++)                                                  \
-                    acc[m][n] = _mm512_dpbusd_epi32(acc[m][n], x, w[n]);                                              \
+                _Pragma("GCC unroll 4") for (int n = 0; n < 4; n++)                                                   \
+                    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[m][n]) : "v"(x), "v"(w[n]));                             \
             }                                                                                                         \
         }                                                                                                             \
-        _Pragma("GCC unroll 8") for (int n = 0; n < NB; n++) {                                                        \
+        _Pragma("GCC unroll 4") for (int n = 0; n < 4; n++) {                                                         \
             __m512i over = _mm512_setzero_si512();                                                                    \
-            if (!positive) over = _mm512_slli_epi32(_mm512_loadu_si512(sums + 16 * n), 7);                            \
-            _Pragma("GCC unroll 8") for (int m = 0; m < MR; m++)                                                      \
+            if (sums) over = _mm512_slli_epi32(_mm512_loadu_si512(sums + 16 * n), 7);                                 \
+            _Pragma("GCC unroll 6") for (int m = 0; m < MR; m++)                                                      \
                 _mm512_storeu_si512(c + (size_t)m * ldc + 16 * n, _mm512_sub_epi32(acc[m][n], over));                 \
         }                                                                                                             \
     }
-TILE(1, 1) TILE(1, 4) TILE(2, 1) TILE(2, 4) TILE(4, 1) TILE(4, 4) TILE(8, 1) TILE(8, 2)
-
-#define ROWS(MR, NB)                                                                                                  \
-    {                                                                                                                 \
-        int n = 0;                                                                                                    \
-        for (; n + NB <= blocks; n += NB)                                                                             \
-            tile_##MR##_##NB(a, lda, quads, b + (size_t)n * quads * 64, sums + 16 * n, c + 16 * n, ldc, positive);    \
-        for (; n < blocks; n++)                                                                                       \
-            tile_##MR##_1(a, lda, quads, b + (size_t)n * quads * 64, sums + 16 * n, c + 16 * n, ldc, positive);       \
-        a += (size_t)MR * lda, c += (size_t)MR * ldc, rows -= MR;                                                     \
-    }
+TILE(1) TILE(2) TILE(4) TILE(6)
 
 /* The instruction wants one side without a sign: 128 is added to `a` where it is not positive already, and 128 times the
  * sum of each output's weights taken off again. */
@@ -138,15 +129,20 @@ static void products(const int8_t *a, int lda, int rows, int quads, const int8_t
             for (int k = 0; k < quads * QUAD; k++) raised[m * quads * QUAD + k] = a[(size_t)m * lda + k] ^ (int8_t)0x80;
         a = raised, lda = quads * QUAD;
     }
-    while (rows >= 8) ROWS(8, 2)
-    while (rows >= 4) ROWS(4, 4)
-    while (rows >= 2) ROWS(2, 4)
-    while (rows >= 1) ROWS(1, 4)
+    for (int n = 0; n < blocks; n++, b += (size_t)quads * QUAD * BLOCK, c += BLOCK) {
+        const int32_t *over = positive ? NULL : sums + BLOCK * n;
+        int m = 0;
+        for (; rows - m >= 6; m += 6) tile_6(a + (size_t)m * lda, lda, quads, b, over, c + (size_t)m * ldc, ldc);
+        for (; rows - m >= 4; m += 4) tile_4(a + (size_t)m * lda, lda, quads, b, over, c + (size_t)m * ldc, ldc);
+        for (; rows - m >= 2; m += 2) tile_2(a + (size_t)m * lda, lda, quads, b, over, c + (size_t)m * ldc, ldc);
+        for (; rows - m >= 1; m += 1) tile_1(a + (size_t)m * lda, lda, quads, b, over, c + (size_t)m * ldc, ldc);
+    }
 }
 
 #else
 
-static inline void block(const int8_t *a, int quads, const int8_t *b, int32_t *c) {
+/* 16 outputs of a block of 64. */
+static inline void sixteen(const int8_t *a, int quads, const int8_t *b, int32_t *c) {
 #if defined(__AVX2__)
     __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
     const __m256i ones = _mm256_set1_epi16(1);
@@ -154,8 +150,8 @@ static inline void block(const int8_t *a, int quads, const int8_t *b, int32_t *c
         int32_t four;
         memcpy(&four, a + 4 * k, 4);
         const __m256i x = _mm256_set1_epi32(four), size = _mm256_abs_epi8(x);
-        const __m256i w0 = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)(b + 64 * (size_t)k)), x);
-        const __m256i w1 = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)(b + 64 * (size_t)k + 32)), x);
+        const __m256i w0 = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)(b + 256 * (size_t)k)), x);
+        const __m256i w1 = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)(b + 256 * (size_t)k + 32)), x);
         low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_maddubs_epi16(size, w0), ones));
         high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_maddubs_epi16(size, w1), ones));
     }
@@ -167,14 +163,14 @@ static inline void block(const int8_t *a, int quads, const int8_t *b, int32_t *c
         int32_t four;
         memcpy(&four, a + 4 * k, 4);
         const int8x16_t x = vreinterpretq_s8_s32(vdupq_n_s32(four));
-        for (int i = 0; i < 4; i++) sum[i] = vdotq_s32(sum[i], vld1q_s8(b + 64 * (size_t)k + 16 * i), x);
+        for (int i = 0; i < 4; i++) sum[i] = vdotq_s32(sum[i], vld1q_s8(b + 256 * (size_t)k + 16 * i), x);
     }
     for (int i = 0; i < 4; i++) vst1q_s32(c + 4 * i, sum[i]);
 #else
-    int32_t sum[BLOCK] = {0};
+    int32_t sum[16] = {0};
     for (int k = 0; k < quads; k++)
-        for (int n = 0; n < BLOCK; n++)
-            for (int i = 0; i < QUAD; i++) sum[n] += a[4 * k + i] * b[64 * (size_t)k + 4 * n + i];
+        for (int n = 0; n < 16; n++)
+            for (int i = 0; i < QUAD; i++) sum[n] += a[4 * k + i] * b[256 * (size_t)k + 4 * n + i];
     memcpy(c, sum, sizeof sum);
 #endif
 }
@@ -182,9 +178,9 @@ static inline void block(const int8_t *a, int quads, const int8_t *b, int32_t *c
 static void products(const int8_t *a, int lda, int rows, int quads, const int8_t *b, const int32_t *sums, int blocks,
                      int32_t *c, int ldc, int positive) {
     (void)sums, (void)positive;
-    for (int n = 0; n < blocks; n++)
+    for (int n = 0; n < 4 * blocks; n++)
         for (int m = 0; m < rows; m++)
-            block(a + (size_t)m * lda, quads, b + (size_t)n * quads * 64, c + (size_t)m * ldc + 16 * n);
+            sixteen(a + (size_t)m * lda, quads, b + (size_t)(n / 4) * quads * 256 + n % 4 * 64, c + (size_t)m * ldc + 16 * n);
 }
 
 #endif
@@ -459,17 +455,25 @@ struct Work {
 /* Of n things, those of this thread: from share(n, me, threads) to share(n, me + 1, threads). */
 static inline int share(int n, int me, int n_threads) { return (int)((int64_t)n * me / n_threads); }
 
-/* y = x W for rows that are 8-bit already, of which each has its scale: the outputs of this thread, added to y or not. */
-static void linear(const Matrix *w, const int8_t *q, const float *scales, int n_rows, int32_t *sums, float *y,
+/* Of the first n outputs of a matrix, those of this thread: whole blocks, from `from` to `to`. */
+static inline void outputs(const Matrix *w, int n, int me, int n_threads, int *from, int *to) {
+    *from = BLOCK * share(w->n_out / BLOCK, me, n_threads);
+    *to = BLOCK * share(w->n_out / BLOCK, me + 1, n_threads);
+    *to = *to < n ? *to : n;
+}
+
+/* y = x W for rows that are 8-bit already, of which each has its scale: this thread's part of the first n outputs, which
+ * is as far as rows of y lie apart; added to y or not. */
+static void linear(const Matrix *w, const int8_t *q, const float *scales, int n_rows, int32_t *sums, float *y, int n,
                    int adds, int me, int n_threads) {
-    const int first = share(w->n_out / BLOCK, me, n_threads), last = share(w->n_out / BLOCK, me + 1, n_threads);
-    const int from = BLOCK * first, to = BLOCK * last;
-    if (from == to) return;
-    products(q, w->n_in, n_rows, w->n_in / QUAD, w->packed + (size_t)from * w->n_in, w->sums + from, last - first,
-             sums + from, w->n_out, 0);
+    int from, to;
+    outputs(w, n, me, n_threads, &from, &to);
+    if (from >= to) return;
+    products(q, w->n_in, n_rows, w->n_in / QUAD, w->packed + (size_t)from * w->n_in, w->sums + from,
+             ROUND_UP(to - from, BLOCK) / BLOCK, sums + from, w->n_out, 0);
     for (int t = 0; t < n_rows; t++) {
         const int32_t *sum = sums + (size_t)t * w->n_out;
-        float *row = y + (size_t)t * w->n_out;
+        float *row = y + (size_t)t * n;
         if (adds)
             for (int i = from; i < to; i++) row[i] = row[i] + (float)sum[i] * (scales[t] * w->scales[i]);
         else
@@ -495,10 +499,10 @@ static void store(const Model *m, Cache *cache, size_t matrix, int at, const flo
     for (int i = 0; i < d; i++) sum += q[i];
     cache->key_sums[matrix * capacity + at] = sum;
     for (int i = 0; i < d; i++)
-        keys[((size_t)(at / BLOCK) * quads + i / QUAD) * 64 + at % BLOCK * QUAD + i % QUAD] = q[i];
+        keys[((size_t)(at / BLOCK) * quads + i / QUAD) * BLOCK * QUAD + at % BLOCK * QUAD + i % QUAD] = q[i];
     cache->value_scales[matrix * capacity + at] = quantize(value, d, q);
     for (int i = 0; i < d; i++)
-        values[((size_t)(i / BLOCK) * (capacity / QUAD) + at / QUAD) * 64 + i % BLOCK * QUAD + at % QUAD] = q[i];
+        values[((size_t)(i / BLOCK) * (capacity / QUAD) + at / QUAD) * BLOCK * QUAD + i % BLOCK * QUAD + at % QUAD] = q[i];
 }
 
 /* The weights of the first `length` tokens for one head, from its products with their keys, as two 7-bit digits; what a
@@ -545,7 +549,7 @@ static void attend(const Model *m, const Cache *cache, size_t matrix, int length
     }
     for (int n = 0; n < d_values / BLOCK; n++)
         products(room->weights, wide, 2 * n_heads, wide / QUAD,
-                 cache->values + matrix * capacity * d_values + (size_t)n * (capacity / QUAD) * 64, NULL, 1,
+                 cache->values + matrix * capacity * d_values + (size_t)n * capacity * BLOCK, NULL, 1,
                  room->sums + BLOCK * n, d_values, 1);
     for (int h = 0; h < n_heads; h++) {
         const int32_t *coarse = room->sums + (size_t)2 * h * d_values, *fine = coarse + d_values;
@@ -610,7 +614,7 @@ static void layer(Work *work, int l, int from, int n_tokens, int me) {
     const int c = m->width, n_threads = work->n_threads;
     normalize_rows(work, n_tokens, w->attention_norm, me);
     meet(team);
-    linear(&w->qkv, work->q, work->scales, n_tokens, work->sums, work->big, 0, me, n_threads);
+    linear(&w->qkv, work->q, work->scales, n_tokens, work->sums, work->big, w->qkv.n_out, 0, me, n_threads);
     meet(team);
     store_rows(work, l, from, n_tokens, me);
     meet(team);
@@ -618,18 +622,18 @@ static void layer(Work *work, int l, int from, int n_tokens, int me) {
     meet(team);
     quantize_rows(work, work->y, n_tokens, c, me);
     meet(team);
-    linear(&w->out, work->q, work->scales, n_tokens, work->sums, work->x, 1, me, n_threads);
+    linear(&w->out, work->q, work->scales, n_tokens, work->sums, work->x, c, 1, me, n_threads);
     meet(team);
     normalize_rows(work, n_tokens, w->feed_norm, me);
     meet(team);
-    linear(&w->feed_in, work->q, work->scales, n_tokens, work->sums, work->big, 0, me, n_threads);
-    const int blocks = m->d_ff / BLOCK, first = BLOCK * share(blocks, me, n_threads);
-    for (int t = 0; t < n_tokens; t++)
-        gelu(work->big + (size_t)t * m->d_ff + first, BLOCK * share(blocks, me + 1, n_threads) - first);
+    int from_f, to_f;
+    linear(&w->feed_in, work->q, work->scales, n_tokens, work->sums, work->big, m->d_ff, 0, me, n_threads);
+    outputs(&w->feed_in, m->d_ff, me, n_threads, &from_f, &to_f);
+    for (int t = 0; t < n_tokens && from_f < to_f; t++) gelu(work->big + (size_t)t * m->d_ff + from_f, to_f - from_f);
     meet(team);
     quantize_rows(work, work->big, n_tokens, m->d_ff, me);
     meet(team);
-    linear(&w->feed_out, work->q, work->scales, n_tokens, work->sums, work->x, 1, me, n_threads);
+    linear(&w->feed_out, work->q, work->scales, n_tokens, work->sums, work->x, c, 1, me, n_threads);
     meet(team);
 }
 
@@ -677,8 +681,8 @@ static void part(Work *work, int me) {
         meet(&work->team);
         int first = -1;
         for (int t = 0; t < n && first < 0; t++) first = work->wanted[from + t];
-        linear(&m->head, work->q, work->scales, n_wanted, work->sums, work->logits + (size_t)first * m->head.n_out, 0, me,
-               n_threads);
+        linear(&m->head, work->q, work->scales, n_wanted, work->sums, work->logits + (size_t)first * m->head.n_out,
+               m->head.n_out, 0, me, n_threads);
         meet(&work->team);
     }
 }
@@ -693,8 +697,9 @@ static void *taken(char **from, size_t bytes) {
 static char *lay_out(Work *work, char *at) {
     const Model *m = work->model;
     const size_t c = m->width, d = m->d_head, n_qkv = ROUND_UP((m->n_head + 2 * m->n_kv) * d, BLOCK);
-    const size_t widest = n_qkv > (size_t)m->d_ff ? n_qkv : (size_t)m->d_ff;
-    const size_t outs = widest > (size_t)m->head.n_out ? widest : (size_t)m->head.n_out;
+    const size_t f = ROUND_UP(m->d_ff, BLOCK), widest = n_qkv > f ? n_qkv : f;
+    const size_t all = ROUND_UP(c, BLOCK) > widest ? ROUND_UP(c, BLOCK) : widest;
+    const size_t outs = all > (size_t)m->head.n_out ? all : (size_t)m->head.n_out;
     const size_t heads = (size_t)(m->n_head / m->n_kv) * work->capacity, mixed = 2 * (m->n_head / m->n_kv) * (d + BLOCK);
     work->rooms = taken(&at, work->n_threads * sizeof(Room));
     work->x = taken(&at, c * CHUNK * 4);
@@ -766,5 +771,5 @@ PUBLIC int NAME(forward)(Work *work, Cache *cache, int n_tokens, const int32_t *
 /* y = x W for rows (n, n_in) of single precision, in scratch of n * n_in bytes, n floats and n * n_out integers. */
 PUBLIC void NAME(project)(const Matrix *w, const float *x, int n_rows, int8_t *q, float *scales, int32_t *sums, float *y) {
     for (int t = 0; t < n_rows; t++) scales[t] = quantize(x + (size_t)t * w->n_in, w->n_in, q + (size_t)t * w->n_in);
-    linear(w, q, scales, n_rows, sums, y, 0, 0, 1);
+    linear(w, q, scales, n_rows, sums, y, w->n_out, 0, 0, 1);
 }

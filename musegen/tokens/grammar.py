@@ -147,12 +147,12 @@ class GrammarState(State):
             room = 0
         if room:
             pitches = self._led(part.free(at_cursor), at_cursor)
-            room = room if pitches.any() else 0
+            room = room if np.count_nonzero(pitches) else 0
         if self.onset >= 0 and self.position < 0 and self.onset_pitch < 127:
             room_added = self._room(part, self.onset)
             above = part.free(self.onset)
             above[: self.onset_pitch + 1] = False
-            room_added = room_added if above.any() else 0
+            room_added = room_added if np.count_nonzero(above) else 0
         steps = DURATIONS[part.duration]
         if steps <= room:
             mask[new.slice] = pitches
@@ -173,7 +173,7 @@ class GrammarState(State):
         if self.lines is None:
             return pitches
         led = pitches & ~self.lines.forbidden(self.track, onset)
-        return led if led.any() else pitches
+        return led if np.count_nonzero(led) else pitches
 
     def _room(self, part: Part, onset: int) -> int:
         """How many steps a note of `part` may last from `onset` on; 0 where none may begin."""
@@ -205,7 +205,8 @@ class GrammarState(State):
         if self.modifier:
             return
         for k in range(self.track + 1, len(self.parts)):
-            mask[_B["Track"].start + k] = self.fills(k) and (self._positions(self.parts[k], 0).any() or self._may_mask)
+            may_begin = self._may_mask or np.count_nonzero(self._positions(self.parts[k], 0))
+            mask[_B["Track"].start + k] = self.fills(k) and may_begin
         if self.frame < NOTES:
             mask[_B["Track"].start] = self._may_mask
 

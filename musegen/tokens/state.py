@@ -36,6 +36,7 @@ BoolRow = npt.NDArray[np.bool_]
 DEFAULT_DURATION = DURATIONS.index(STEPS_PER_QUARTER)
 DEFAULT_VELOCITY = 80 // VELOCITY_CLASS
 NO_TRACK = MAX_TRACKS
+NEVER = 2**31 - 1
 NO_PROGRAM = DRUM_PROGRAM + 1
 NO_CHORD_SAID = VOCABULARY.blocks["Chord"].size
 
@@ -125,7 +126,8 @@ class Part:
 
     def first_free(self) -> int:
         """The first step at which any pitch may begin."""
-        return int(self.silent_from.min(where=self.permitted, initial=np.iinfo(np.int32).max))
+        free = self.silent_from[self.permitted]
+        return int(free.min()) if len(free) else NEVER
 
 
 @dataclass(frozen=True)

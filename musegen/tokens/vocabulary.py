@@ -126,12 +126,12 @@ class Block:
     start: int
     size: int
 
-    @property
+    @cached_property
     def stop(self) -> int:
         """One past the last id."""
         return self.start + self.size
 
-    @property
+    @cached_property
     def slice(self) -> slice:
         """The block's columns in a row of logits."""
         return slice(self.start, self.stop)
