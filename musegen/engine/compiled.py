@@ -185,14 +185,8 @@ class CompiledTransformer:
             )
         self._layers = layers
         sizes = np.array(config.attribute_sizes, np.int32)
-        pointed: tuple[npt.NDArray[Any], ...] = (
-            weights["norm.weight"],
-            table,
-            offsets(config),
-            sizes,
-            turns.by_index,
-            turns.musical,
-        )
+        pointed: list[npt.NDArray[Any]] = [weights["norm.weight"], table, offsets(config), sizes]
+        pointed += [turns.by_index, turns.musical]
         self._record = _Model(
             config.d_model, config.n_layer, config.n_head, config.n_kv_head, config.d_head, config.d_ff,
             config.vocab_size, len(config.attribute_sizes), len(turns.by_index), len(turns.musical),
