@@ -7,7 +7,9 @@ Letters: T tokens, A attributes, V ids.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -39,6 +41,32 @@ def window(bars: BoolArray, budget: int) -> IntArray:
     return np.concatenate((np.arange(head), np.arange(max(first, head), len(bars))))
 
 
+class History:
+    """The ids (T,) and attributes (T, A) that a piece has said so far, in two arrays that grow.
+
+    Not in lists of tuples: Python's collector would look through them again and again.
+    """
+
+    def __init__(self, ids: IntArray, attributes: IntArray) -> None:
+        self.ids, self.attributes = array("i", ids.tolist()), array("i", attributes.ravel().tolist())
+
+    def copy(self) -> History:
+        """An independent one."""
+        twin = copy(self)
+        twin.ids, twin.attributes = self.ids[:], self.attributes[:]
+        return twin
+
+    def add(self, token: int, attributes: Sequence[int] | IntArray) -> None:
+        """Take the next id."""
+        self.ids.append(token)
+        self.attributes.extend(attributes)
+
+    def rows(self) -> tuple[IntArray, IntArray]:
+        """Both as NumPy has them."""
+        ids = np.array(self.ids, np.int32)
+        return ids, np.array(self.attributes, np.int32).reshape(len(ids), -1)
+
+
 class Reader:
     """Slots of one network's cache, with the history of each occupied one.
 
@@ -55,19 +83,19 @@ class Reader:
         self._alone = n_slots  # one more slot, which keeps the last prompt
         self._cache: Cache = network.new_cache(n_slots + 1, context)
         self._alone_key, self._alone_logits = b"", np.zeros(0)
-        self._histories: dict[int, tuple[list[int], list[Sequence[int] | IntArray]]] = {}
+        self._histories: dict[int, History] = {}
         self._lengths: dict[int, int] = {}
 
     def recent(self, slot: int, n_tokens: int) -> list[int]:
         """The latest ids of a slot."""
-        return self._histories[slot][0][-n_tokens:]
+        return self._histories[slot].ids[-n_tokens:].tolist()
 
     def put(self, slot: int, prompt: Prompt) -> FloatArray:
         """Begin a piece in a slot; the logits (V,) of what follows it."""
         ids, attributes = prompt
         if len(ids) == 0:
             raise ValueError("a prompt holds at least one id")
-        self._histories[slot] = (ids.tolist(), list(attributes))
+        self._histories[slot] = History(ids, attributes)
         return self._prefill(slot, whole=len(ids) < self._context)
 
     def drop(self, slot: int) -> None:
@@ -90,7 +118,7 @@ class Reader:
                 continue
             self._cache.copy(moves.pop(free), free)
         histories, lengths = self._histories, self._lengths
-        self._histories = {new: (list(histories[old][0]), list(histories[old][1])) for new, old in enumerate(slots)}
+        self._histories = {new: histories[old].copy() for new, old in enumerate(slots)}
         self._lengths = {new: lengths[old] for new, old in enumerate(slots)}
 
     def room(self, slot: int) -> int:
@@ -105,7 +133,7 @@ class Reader:
         its head and last bars.
         """
         for slot, readings in tokens.items():
-            self._append(slot, *readings[0])
+            self._histories[slot].add(*readings[0])
         full = [slot for slot in tokens if self.room(slot) < 1]
         logits = {slot: self._prefill(slot, whole=False)[None] for slot in full}
         rows = [
@@ -130,17 +158,12 @@ class Reader:
 
     def accept(self, slot: int, token: int, attributes: Sequence[int] | IntArray) -> None:
         """Make the next id of a draft part of the piece."""
-        self._append(slot, token, attributes)
+        self._histories[slot].add(token, attributes)
         self._lengths[slot] += 1
-
-    def _append(self, slot: int, token: int, attributes: Sequence[int] | IntArray) -> None:
-        self._histories[slot][0].append(token)
-        self._histories[slot][1].append(attributes)
 
     def _prefill(self, slot: int, *, whole: bool) -> FloatArray:
         """Read a slot's history, all of it or what `window` keeps; the logits (V,) of what follows."""
-        ids, attributes = self._histories[slot]
-        id_row, attribute_rows = np.asarray(ids, np.int32), np.asarray(attributes, np.int32)
+        id_row, attribute_rows = self._histories[slot].rows()
         if not whole:
             kept = window(self._is_bar[id_row], self._context // 2)
             id_row, attribute_rows = id_row[kept], attribute_rows[kept]
