@@ -200,7 +200,7 @@ def test_loops_are_timed_in_turn(
     report.main([str(tmp_path / "shards"), "--presets", "tiny", "--seconds", "0.1", "--warm-up", "0", "--repeats", "1"])
     out = capsys.readouterr().out
     found = [line.split(" | ") for line in out.splitlines() if line.startswith("| tiny")]
-    assert [line[1] for line in found] == ["musegen", "plain loop"]
+    assert [line[1] for line in found] == ["musegen", "musegen, single precision", "plain loop"]
     assert found[0][-1] == "1.00 |" and all(int(line[2].replace(",", "")) > 10_000 for line in found)
 
 

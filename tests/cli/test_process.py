@@ -81,7 +81,8 @@ def test_an_interrupted_command_leaves_nothing_half_written(tmp_path: Path, sent
 
 
 def test_a_song_interrupted_was_never_there(tmp_path: Path) -> None:
-    call = ["compose", "-m", "tiny-random", "--bars", "256", "--seed", "1", "-o", "new/a.mid"]
+    frame = ["--style", "piano", "--bars", "256", "--guidance", "3"]  # some ten seconds of work
+    call = ["compose", *frame, "--seed", "1", "-o", "new/a.mid"]
     with subprocess.Popen([sys.executable, "-m", "musegen", *call], cwd=tmp_path, stderr=subprocess.PIPE) as ran:
         time.sleep(3)
         ran.terminate()
