@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 from musegen.compose.autoregressive import Piece, Progress
@@ -194,8 +197,17 @@ def _prepare(model: str) -> None:
     from musegen.compose import load
 
     global _engine  # noqa: PLW0603  # a process loads it once
+    Thread(target=_leave_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that the user started to tell
     _engine = load(model)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that began it is gone, however it went."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _settle(jobs: Sequence[Job], folder: Path) -> list[Settled]:

@@ -177,3 +177,26 @@ def test_a_process_that_is_ended_is_told_and_the_run_goes_on(tmp_path: Path) -> 
         list(running)
     assert 1 <= len(list(tmp_path.glob("*.mid"))) < len(plan)
     assert [r.state for r in run_batch(engine, plan, tmp_path)] == ["done"] * len(plan)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks the kernel of Linux who is whose child")
+def test_the_processes_of_a_killed_batch_leave_too(tmp_path: Path) -> None:
+    call = ["batch", "--count", "2000", "-m", "tiny-random", "--bars", "2", "--seed", "1", "--workers", "2", "-o", "a"]
+    with subprocess.Popen([sys.executable, "-m", "musegen", *call], cwd=tmp_path, stdout=subprocess.PIPE) as ran:
+        assert ran.stdout is not None
+        ran.stdout.readline()
+        children = [int(pid) for pid in Path(f"/proc/{ran.pid}/task/{ran.pid}/children").read_text().split()]
+        ran.send_signal(signal.SIGKILL)
+    assert len(children) >= 2
+    until = time.monotonic() + 20
+    while any(map(is_alive, children)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(map(is_alive, children))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
