@@ -15,9 +15,7 @@ from musegen.errors import ModelError
 Architecture = Literal["transformer", "rnn"]
 
 WIDTH_MULTIPLE = 16
-"""Widths are multiples of two 8-lane vectors, so that no element of a row is computed in a loop's odd tail,
-where the last bit may differ: a row's logits must not depend on the batch around it."""
-
+"""Widths are multiples of this: whole vectors for torch, and sums by halves for the engine."""
 
 POSITION, LEFT, BAR, ONSET = 0, 1, -2, -1
 """Columns of the attributes that say where in the music a token stands, in steps of its bar but for BAR: where the

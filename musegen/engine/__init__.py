@@ -13,7 +13,7 @@ that costs in likelihood and brings in speed.
 
 from __future__ import annotations
 
-from musegen.engine.compiled import CompiledTransformer, library
+from musegen.engine.compiled import MOST_HEADS, CompiledTransformer, library
 from musegen.engine.lstm import LSTM
 from musegen.engine.reference import ReferenceTransformer
 from musegen.engine.weights import Weights
@@ -29,6 +29,6 @@ def decoder(config: ModelConfig, weights: Weights, *, threads: int = 1) -> Decod
     found = library()
     if config.architecture == "rnn":
         return LSTM(config, weights, found)
-    if found is None:
+    if found is None or config.n_head // config.n_kv_head > MOST_HEADS:
         return ReferenceTransformer(config, weights)
     return CompiledTransformer(config, weights, found, threads=threads)

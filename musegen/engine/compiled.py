@@ -23,6 +23,8 @@ LIBRARY = Path(__file__).with_name("kernel.bin")
 """What build.py makes of kernel.c where the package is installed with a C compiler."""
 BLOCK, QUAD = 64, 4
 """Outputs and inputs of a matrix that lie together."""
+MOST_HEADS = 64
+"""Query heads that may share a key/value head: kernel.c has room for so many."""
 
 _int, _pointer = ctypes.c_int32, ctypes.c_void_p
 
@@ -138,7 +140,7 @@ class CompiledCache:
     """Keys and values of each slot as kernel.c packs them, and what it works with."""
 
     def __init__(self, network: CompiledTransformer, n_slots: int, capacity: int) -> None:
-        config, found = network.config, network.library
+        config, found = network.config, network.kernel
         self.capacity = up(capacity, BLOCK)
         matrices = (n_slots, config.n_layer * config.n_kv_head)
         self.arrays = (
@@ -169,7 +171,7 @@ class CompiledTransformer:
 
     def __init__(self, config: ModelConfig, weights: Weights, found: Library, *, threads: int = 1) -> None:
         self.config = config
-        self.library, self.threads = found, threads
+        self.kernel, self.threads = found, threads
         self._held: list[npt.NDArray[Any]] = []  # what the record below points into
         table = weights["embedding.weight"]
         turns = Turns.of(config)
@@ -233,6 +235,6 @@ class CompiledTransformer:
         columns = [np.ascontiguousarray(array, np.int32) for array in (ids, attributes, slots, places, wanted)]
         logits = np.empty((int(columns[-1].max()) + 1, self._width), np.float32)
         pointers = [array.__array_interface__["data"][0] for array in (*columns, logits)]
-        if self.library.forward(cache.work, cache.address, len(ids), *pointers):
+        if self.kernel.forward(cache.work, cache.address, len(ids), *pointers):
             raise IndexError("an id, slot, place or attribute that this network and cache do not have")
         return logits[:, : self.config.vocab_size]

@@ -204,6 +204,11 @@ def test_without_a_compiled_kernel_numpy_decodes(monkeypatch: pytest.MonkeyPatch
     library.cache_clear()
 
 
+def test_more_heads_than_the_kernel_has_room_for_are_left_to_numpy() -> None:
+    config = preset("tiny", VOCAB, SIZES, d_model=144, n_head=72, musical_share=0.0)
+    assert isinstance(decoder(config, learned(config)), ReferenceTransformer)
+
+
 def test_what_hinders_compiling_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CC", str(tmp_path / "no-such-compiler"))
     assert "cannot be started" in build.compiled(tmp_path / "kernel.bin")
