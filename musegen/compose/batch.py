@@ -186,6 +186,7 @@ def _shared_out(
             process.terminate()
         for process in begun:
             process.join()
+        _sweep(folder, jobs)  # of what they were writing
 
 
 _engine: Engine
