@@ -6,9 +6,9 @@ the same record back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from musegen.errors import ModelError
 
@@ -102,13 +102,20 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
         """A record from what `to_dict` gave; unknown, missing or unusable fields raise ModelError."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ModelError(f"the configuration has fields this version does not know: {', '.join(unknown)}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ModelError(f"the configuration is not usable: {error}") from error
+        return _from_dict(cls, values)
+
+
+Record = TypeVar("Record")
+
+
+def _from_dict(cls: type[Record], values: Mapping[str, Any]) -> Record:
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]  # both kinds are dataclasses
+    if unknown := sorted(set(values) - known):
+        raise ModelError(f"the configuration has fields this version does not know: {', '.join(unknown)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ModelError(f"the configuration is not usable: {error}") from error
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -133,7 +140,84 @@ PRESETS: dict[str, dict[str, Any]] = {
         "context": 2048,
     },
     "lstm": {"architecture": "rnn", "d_model": 256, "n_layer": 2, "d_ff": 528},
+    "tiny-diffusion": {"architecture": "dit", "d_model": 32, "n_layer": 2, "n_head": 2, "context": 16},
+    "diffusion": {"architecture": "dit", "d_model": 256, "n_layer": 6, "n_head": 4},
 }
+
+
+@dataclass(frozen=True)
+class DitConfig:
+    """The shape of a diffusion transformer over piano rolls (models/dit.py)."""
+
+    condition_sizes: tuple[int, ...]
+    """How many values each condition of a whole clip can take, 0 among them, which says nothing."""
+    beat_sizes: tuple[int, ...]
+    """How many values each fact of a beat can take."""
+    chord_size: int
+    """How many numbers tell the chord of a beat."""
+    architecture: Literal["dit"] = "dit"
+    n_parts: int = 4
+    """P: parts of a roll."""
+    n_pitches: int = 84
+    """K: pitches of a roll."""
+    beat: int = 4
+    """Steps in a patch."""
+    patch_pitches: int = 84
+    """Pitches in a patch; with all of them, a beat is one token."""
+    d_column: int = 48
+    """Width of the network of each column: a pitch of a part in a beat."""
+    n_features: int = 8
+    """Numbers that a column gives to its token, and the token to the column."""
+    d_model: int = 256
+    n_layer: int = 6
+    n_head: int = 4
+    d_ff: int = 0
+    """Inner width of the feed-forward layer. 0: four times d_model."""
+    context: int = 32
+    """Beats in a clip as training shows it: eight bars of 4/4."""
+    dropout: float = 0.1
+    sigma_min: float = 0.1
+    """Noise below which the state of a cell is plain to see: thresholds make no error."""
+    sigma_max: float = 20.0
+    """Noise in which a clip cannot be seen: two clips are about 30 apart."""
+
+    def __post_init__(self) -> None:
+        """Fill the default of `d_ff` and check the fields against each other; raises ModelError."""
+        for name in ("condition_sizes", "beat_sizes"):
+            object.__setattr__(self, name, tuple(int(size) for size in getattr(self, name)))
+        if self.d_ff == 0:
+            object.__setattr__(self, "d_ff", 4 * self.d_model)
+        if self.architecture != "dit":
+            raise ModelError(f"unknown architecture {self.architecture!r}: use dit")
+        for name in ("n_parts", "n_pitches", "beat", "patch_pitches", "d_column", "n_features", "d_model",
+                     "n_layer", "n_head", "context"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.n_pitches % self.patch_pitches:
+            raise ModelError(f"patch_pitches {self.patch_pitches} must divide n_pitches {self.n_pitches}")
+        if self.d_model % self.n_head or self.d_model // self.n_head % 4:
+            raise ModelError(f"d_model {self.d_model} must split into {self.n_head} heads of a width that 4 divides")
+        if not 0 <= self.dropout < 1:
+            raise ModelError(f"dropout is {self.dropout}: it must lie in [0, 1)")
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ModelError(f"sigma_min {self.sigma_min} must lie between 0 and sigma_max {self.sigma_max}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON can hold them."""
+        return {**asdict(self), "condition_sizes": list(self.condition_sizes), "beat_sizes": list(self.beat_sizes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DitConfig:
+        """A record from what `to_dict` gave; unknown, missing or unusable fields raise ModelError."""
+        return _from_dict(cls, values)
+
+
+Shape = ModelConfig | DitConfig
+
+
+def shape_of(values: Mapping[str, Any]) -> Shape:
+    """The record, of whichever architecture, that `to_dict` gave; raises ModelError as `from_dict`."""
+    return (DitConfig if values.get("architecture") == "dit" else ModelConfig).from_dict(values)
 
 
 def preset(name: str, vocab_size: int, attribute_sizes: tuple[int, ...], **changes: Any) -> ModelConfig:
@@ -142,6 +226,14 @@ def preset(name: str, vocab_size: int, attribute_sizes: tuple[int, ...], **chang
         raise ModelError(f"unknown model size {name!r}: use one of {', '.join(PRESETS)}")
     values = {**PRESETS[name], "vocab_size": vocab_size, "attribute_sizes": attribute_sizes, **changes}
     return ModelConfig.from_dict(values)
+
+
+def roll_preset(
+    name: str, condition_sizes: Sequence[int], beat_sizes: Sequence[int], chord_size: int, **changes: Any
+) -> DitConfig:
+    """The named size of a diffusion model for these conditions, with any field changed."""
+    sizes = {"condition_sizes": condition_sizes, "beat_sizes": beat_sizes, "chord_size": chord_size}
+    return DitConfig.from_dict({**PRESETS[name], **sizes, **changes})
 
 
 def parameters(config: ModelConfig) -> dict[str, tuple[int, ...]]:

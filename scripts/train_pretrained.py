@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from musegen.corpus.shards import load_info, load_split
 from musegen.errors import ModelError, MusegenError
 from musegen.evaluate.likelihood import Likelihood
-from musegen.models import PRESETS
+from musegen.shapes import PRESETS
 from musegen.tokens import Remi
 from musegen.train.config import parse_seconds
 from musegen.train.curve import CURVE_FILE, LOG_FILE, draw_curve

@@ -226,8 +226,9 @@ class AutoregressiveComposer:
                 return replace(following, bars=row.bars, part=row.part + 1)
             score = task.piece
         elif row.passage is not None:
-            written = self._tokenizer.grid(ids)
-            score = continued(row.passage, join(row.passage, written), written, row.request)
+            written, bars = self._tokenizer.grid(ids), row.request.bars
+            first_new = row.passage.first + row.passage.total - bars
+            score = continued(join(row.passage, written), first_new, written.metres[-bars:], row.request)
         else:
             score = finish(self._tokenizer.decode(ids), row.request)
         made = {"model": self.name, "checksum": self.checksum, "seed": row.request.seed}

@@ -14,16 +14,17 @@ from musegen.errors import RequestError
 from musegen.score import timing
 from musegen.score.model import Score
 from musegen.score.ops import slice_bars
-from musegen.tokens import Controls, Grid, Remi, to_grid
+from musegen.tokens import Controls, Remi, to_grid
+from musegen.tokens.grid import IntArray
 
 _SHOWN_BARS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
 
-def continuation(request: Request, controls: Controls, room: int) -> Passage:
-    """The piece cut before the first new bar, and as many of its last bars as fit into `room` tokens.
+def cut_before(request: Request) -> tuple[Score, int]:
+    """The piece up to the first new bar, and how many bars that are.
 
     Raises:
-        RequestError: if the piece has no notes or not so many bars, or even its last bar cannot be encoded.
+        RequestError: if the piece has no notes or not so many bars.
     """
     piece = request.prompt
     assert piece is not None
@@ -37,6 +38,16 @@ def continuation(request: Request, controls: Controls, room: int) -> Passage:
         piece = slice_bars(piece, 0, bars)
     if not piece.n_notes:
         raise RequestError("the piece has no notes to continue from")
+    return piece, bars
+
+
+def continuation(request: Request, controls: Controls, room: int) -> Passage:
+    """The piece cut before the first new bar, and as many of its last bars as fit into `room` tokens.
+
+    Raises:
+        RequestError: if the piece has no notes or not so many bars, or even its last bar cannot be encoded.
+    """
+    piece, bars = cut_before(request)
     problem = RequestError("its last bar is too full to continue from")
     for shown in dict.fromkeys(min(n, bars) for n in _SHOWN_BARS):
         end = slice_bars(piece, bars - shown, bars)
@@ -62,13 +73,14 @@ def _told(end: Score, request: Request) -> Score:
     return replace(end, chords=(end.chords or estimate_chords(end)) if request.chords else ())
 
 
-def continued(passage: Passage, joined: Score, written: Grid, request: Request) -> Score:
-    """The joined piece with the chords of its new bars, ending with them; or those bars alone."""
-    bars = passage.first + passage.total - request.bars
+def continued(joined: Score, bars: int, metres: IntArray, request: Request) -> Score:
+    """The joined piece with the chords of its new bars (from bar `bars` on, of these metres), ending with them.
+
+    With `only_new` those bars alone.
+    """
     lines = timing.bar_starts(joined, bars + request.bars)
     score = replace(joined, end=int(lines[-1]))
     if request.harmony is not None:
-        rows = request.harmony.over(bars, written.metres[-request.bars :])
-        given = as_chords(rows, lines, score.ticks_per_beat)
+        given = as_chords(request.harmony.over(bars, metres), lines, score.ticks_per_beat)
         score = replace(score, chords=merged(score.chords, given, int(lines[bars]), int(lines[-1]), score.end))
     return slice_bars(score, bars, bars + request.bars) if request.only_new else score

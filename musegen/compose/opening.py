@@ -29,10 +29,7 @@ def opened(request: Request, keys: Mapping[str, Mapping[str, int]]) -> tuple[Req
         RequestError: for a motif that is no melody or does not fit, a metre the model does not know, or a range
             without a pitch of the key.
     """
-    if request.motif is not None:
-        request = _framed_by(request, request.motif)
-    elif request.key is None and (counts := keys.get(request.style or "")):
-        request = replace(request, key=_drawn(counts, request.seed))
+    request = framed(request, keys)
     constraints = Constraints(
         request.bars,
         pitches_for(request, request.key),
@@ -40,6 +37,15 @@ def opened(request: Request, keys: Mapping[str, Mapping[str, int]]) -> tuple[Req
         parallels=may_be_parallel(request, request.style),
     )
     return request, PlannedState(Remi().grammar(constraints).start(), _plan(request))
+
+
+def framed(request: Request, keys: Mapping[str, Mapping[str, int]]) -> Request:
+    """The request with what its motif, or else the share of each key in its style, says where nothing else does."""
+    if request.motif is not None:
+        return _framed_by(request, request.motif)
+    if request.key is None and (counts := keys.get(request.style or "")):
+        return replace(request, key=_drawn(counts, request.seed))
+    return request
 
 
 def _drawn(counts: Mapping[str, int], seed: int) -> Key:

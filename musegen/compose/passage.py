@@ -6,7 +6,7 @@ notes are added to its own tracks, at its own resolution.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,12 +70,18 @@ def join(passage: Passage, written: Grid) -> Score:
     lines = timing.bar_starts(piece, passage.first + passage.cells.shape[1])[passage.first :]
     ticks = _Ticks(lines, written.starts, piece.ticks_per_beat / STEPS_PER_QUARTER)
     new = written.notes[passage.cells[written.notes["track"], written.notes["bar"]]]
-    fresh = {
-        slot: _loudness_of(piece.tracks[slot].notes, ticks.placed(new[new["track"] == k]))
-        for k, slot in enumerate(passage.slots)
-    }
+    fresh = {slot: ticks.placed(new[new["track"] == k]) for k, slot in enumerate(passage.slots)}
+    return with_new(piece, fresh, int(lines[0]))
+
+
+def with_new(piece: Score, fresh: Mapping[int, Array], first: int) -> Score:
+    """The piece with new notes in its tracks (by their index), none of which begins before tick `first`.
+
+    They take the loudness of their track, and what `_without_clashes` says is left out.
+    """
+    fresh = {slot: _loudness_of(piece.tracks[slot].notes, notes) for slot, notes in fresh.items()}
     tracks = list(piece.tracks)
-    for slot, notes in _without_clashes(fresh, piece, int(lines[0])).items():
+    for slot, notes in _without_clashes(fresh, piece, first).items():
         tracks[slot] = replace(tracks[slot], notes=np.concatenate([tracks[slot].notes, notes]))
     return piece.with_tracks(tracks)
 

@@ -20,7 +20,7 @@ import numpy as np
 from musegen.score import timing
 from musegen.score.model import Array, Chord, Score, TimeSignature
 from musegen.score.theory import KEY_PROFILES
-from musegen.tokens.harmony import chord_symbol
+from musegen.tokens.harmony import CHORD_TONES, chord_symbol
 from musegen.tokens.vocabulary import NO_CHORD, QUALITIES
 
 # Letters of the shapes: n segments, S = 168 chords (root * 14 + quality); states are S + 1, "no chord" first.
@@ -65,13 +65,6 @@ BASS_CLEAR = 0.6
 
 SILENCE = 0.5
 """A silent beat's gain from being "no chord"; shorter rests than a few beats stay in the chord."""
-
-_TONES: dict[str, tuple[int, ...]] = {
-    "": (0, 4, 7), "m": (0, 3, 7), "7": (0, 4, 7, 10), "maj7": (0, 4, 7, 11), "m7": (0, 3, 7, 10),
-    "dim": (0, 3, 6), "dim7": (0, 3, 6, 9), "m7b5": (0, 3, 6, 10), "aug": (0, 4, 8), "sus4": (0, 5, 7),
-    "sus2": (0, 2, 7), "6": (0, 4, 7, 9), "m6": (0, 3, 7, 9), "mmaj7": (0, 3, 7, 11),
-}  # fmt: skip
-"""Semitones above the root; the second is the third of the chord, or what stands for it."""
 
 _RARITY: dict[str, float] = {
     "": 0, "m": 0.2, "7": 0.6, "maj7": 1.2, "m7": 1.2, "dim": 1.5, "dim7": 1.5, "m7b5": 1.5, "aug": 1.8, "sus4": 2.2,
@@ -210,8 +203,8 @@ def _templates() -> tuple[Array, Array]:
     tones = np.full((len(QUALITIES), 12), FOREIGN)
     bass = np.full((len(QUALITIES), 12), BASS_OTHER)
     for row, quality in enumerate(QUALITIES):
-        tones[row, list(_TONES[quality])] = 1
-        bass[row, [0, _TONES[quality][1]]] = 1, BASS_THIRD
+        tones[row, list(CHORD_TONES[quality])] = 1
+        bass[row, [0, CHORD_TONES[quality][1]]] = 1, BASS_THIRD
     tables = (np.log(table / table.sum(1, keepdims=True)) for table in (tones, bass))
     rooted = [np.concatenate([np.roll(table, root, axis=1) for root in range(12)]) for table in tables]
     return rooted[0], rooted[1]
@@ -241,7 +234,7 @@ def _in_key() -> Array:
     for scale in _SCALES:
         table = np.empty((12, len(QUALITIES)))  # roots as degrees above the tonic
         for root in range(12):
-            foreign = [sum((root + tone) % 12 not in scale for tone in _TONES[quality]) for quality in QUALITIES]
+            foreign = [sum((root + tone) % 12 not in scale for tone in CHORD_TONES[quality]) for quality in QUALITIES]
             table[root] = [PRIMARY * (root in (0, 5, 7)) if not count else -KEY_COST * count for count in foreign]
         tables += [np.roll(table, tonic, axis=0).ravel() for tonic in range(12)]
     return np.stack(tables)
@@ -293,6 +286,6 @@ def _symbol(value: int, bass: Array, origin: int) -> str:
         return chord_symbol(NO_CHORD)
     root, quality = divmod(value - 1, len(QUALITIES))
     low = int(bass.argmax())
-    clear = bass[low] > BASS_CLEAR * bass.sum() and (low - root) % 12 in _TONES[QUALITIES[quality]]
+    clear = bass[low] > BASS_CLEAR * bass.sum() and (low - root) % 12 in CHORD_TONES[QUALITIES[quality]]
     true = 1 + (root + origin) % 12 * len(QUALITIES) + quality
     return chord_symbol(true, (low + origin) % 12 if clear and low != root else -1)

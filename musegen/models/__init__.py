@@ -1,18 +1,24 @@
-"""Networks that read tokens and give logits; all are called alike (see `Transformer.forward`)."""
+"""Networks: those that read tokens and give logits are called alike (see `Transformer.forward`), the one of rolls its own way."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from musegen.models.dit import Dit
 from musegen.models.rnn import LSTM
 from musegen.models.transformer import Transformer
-from musegen.shapes import PRESETS, ModelConfig, preset
+from musegen.shapes import PRESETS, ModelConfig, Shape, preset
 
 __all__ = [
     "LSTM",
     "MODELS",
     "PRESETS",
+    "AnyModel",
+    "Dit",
     "Model",
     "ModelConfig",
     "Transformer",
@@ -22,15 +28,18 @@ __all__ = [
 ]
 
 Model = Transformer | LSTM
+"""What reads tokens."""
 
-MODELS: dict[str, type[Transformer | LSTM]] = {"transformer": Transformer, "rnn": LSTM}
+AnyModel = Transformer | LSTM | Dit
+
+MODELS: dict[str, Callable[[Any], AnyModel]] = {"transformer": Transformer, "rnn": LSTM, "dit": Dit}
 
 
-def build(config: ModelConfig) -> Model:
+def build(config: Shape) -> AnyModel:
     """A new network of this shape, its weights drawn from torch's global generator."""
     return MODELS[config.architecture](config)
 
 
-def weights(model: Model) -> dict[str, npt.NDArray[np.float32]]:
+def weights(model: AnyModel) -> dict[str, npt.NDArray[np.float32]]:
     """What the network has learnt, by name, in single precision."""
     return {name: parameter.detach().float().cpu().numpy() for name, parameter in model.named_parameters()}

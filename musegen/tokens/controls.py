@@ -57,10 +57,11 @@ class Controls:
 
 def density_of(score: Score) -> int:
     """The Density class, 1 to 10, of a score: pitched and percussion notes a quarter over all tracks."""
-    return _density_class(score.n_notes, score.end / score.ticks_per_beat)
+    return density_class(score.n_notes, score.end / score.ticks_per_beat)
 
 
-def _density_class(n_notes: int, quarters: float) -> int:
+def density_class(n_notes: int, quarters: float) -> int:
+    """The Density class, 1 to 10, of so many notes in so many quarters."""
     return 1 + int(np.searchsorted(_DENSITY_EDGES, n_notes / max(1.0, quarters)))
 
 
@@ -71,7 +72,7 @@ def controls_of(grid: Grid, style: str | None = None) -> Controls:
     steps = int(grid.starts[-1])
     return Controls(
         style=style,
-        density=_density_class(len(grid.notes), steps / STEPS_PER_QUARTER),
+        density=density_class(len(grid.notes), steps / STEPS_PER_QUARTER),
         polyphony=_polyphony(pitched["onset"], pitched["onset"] + _STEPS[pitched["duration"]]),
         low=int(pitched["pitch"].min()) if len(pitched) else None,
         high=int(pitched["pitch"].max()) if len(pitched) else None,

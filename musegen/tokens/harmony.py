@@ -38,6 +38,13 @@ _ALIASES = {
 }
 """How qualities are written elsewhere; extensions go to the seventh chord below them."""
 
+CHORD_TONES: dict[str, tuple[int, ...]] = {
+    "": (0, 4, 7), "m": (0, 3, 7), "7": (0, 4, 7, 10), "maj7": (0, 4, 7, 11), "m7": (0, 3, 7, 10),
+    "dim": (0, 3, 6), "dim7": (0, 3, 6, 9), "m7b5": (0, 3, 6, 10), "aug": (0, 4, 8), "sus4": (0, 5, 7),
+    "sus2": (0, 2, 7), "6": (0, 4, 7, 9), "m6": (0, 3, 7, 9), "mmaj7": (0, 3, 7, 11),
+}  # fmt: skip
+"""Semitones of each quality above the root; the second is the third of the chord, or what stands for it."""
+
 
 def parse_chord(symbol: str) -> tuple[int, int] | None:
     """(Chord value, Bass value or -1) of "Dm7", "Bb/F", "C:maj" or "N"; None where no word says it."""

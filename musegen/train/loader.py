@@ -114,6 +114,30 @@ def read_ahead(sampler: Draws, first: int, workers: int, *, pin: bool = False) -
     return itertools.islice(pools, first % POOL_BATCHES, None)
 
 
+class _Batches(Dataset[Any]):
+    """The batches of a sampler by their number."""
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+
+    def __getitem__(self, number: int) -> Any:
+        return self.sampler.batch(number)
+
+
+def read_batches(sampler: Any, first: int, workers: int, *, pin: bool = False) -> Iterator[Any]:  # noqa: ARG001  # as above
+    """As `read_ahead`, for a sampler whose batches are arrays by themselves, one by one."""
+    loader: DataLoader[Any] = DataLoader(
+        _Batches(sampler),
+        sampler=itertools.count(first),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_deaf,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
 def _as_it_is(pool: Any) -> Any:
     return pool
 

@@ -18,12 +18,13 @@ from typing import Any
 import torch
 
 from musegen import checkpoint
+from musegen.conditions import BEAT_SIZES, CHORD_SIZE, CLIP_SIZES
 from musegen.corpus.build import Advance, BuildConfig, build
 from musegen.corpus.shards import INFO_FILE, Split, load_info
 from musegen.errors import MusegenError, RequestError
 from musegen.evaluate.likelihood import Likelihood
-from musegen.models import ModelConfig, preset
 from musegen.score.formats import write_bytes
+from musegen.shapes import PRESETS, Shape, preset, roll_preset, shape_of
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig
 from musegen.train.curve import CURVE_FILE, LOG_FILE
@@ -78,12 +79,15 @@ def new_run(wishes: Wishes, place: Place) -> Run:
             be loaded.
     """
     tokenizer, weights = Remi(), None
-    if wishes.base is None:
-        shape = preset(wishes.preset, tokenizer.vocabulary.size, tokenizer.attribute_sizes, **wishes.model_options)
-    else:
+    shape: Shape
+    if wishes.base is not None:
         model, _ = checkpoint.load(wishes.base)
-        shape = ModelConfig.from_dict({**model.config.to_dict(), **wishes.model_options})
+        shape = shape_of({**model.config.to_dict(), **wishes.model_options})
         weights = dict(model.named_parameters())
+    elif PRESETS.get(wishes.preset, {}).get("architecture") == "dit":
+        shape = roll_preset(wishes.preset, CLIP_SIZES, BEAT_SIZES, CHORD_SIZE, **wishes.model_options)
+    else:
+        shape = preset(wishes.preset, tokenizer.vocabulary.size, tokenizer.attribute_sizes, **wishes.model_options)
     config = TrainConfig(wishes.seconds, wishes.steps, context=shape.context, seed=wishes.seed)
     try:
         return start(shape, replace(config, **wishes.train_options), place, weights)

@@ -19,8 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from musegen.errors import ModelError
-from musegen.models import Model, ModelConfig, build
+from musegen.models import AnyModel, build
+from musegen.models.dit import Dit
 from musegen.models.lora import adapt
+from musegen.shapes import Shape, shape_of
 from musegen.train.config import TrainConfig
 from musegen.train.distributed import HERE, Place, parted, whole, wrapped
 from musegen.train.optim import adamw, optimizer_tensors, restore_optimizer
@@ -32,7 +34,7 @@ STATE_FILE = "state.safetensors"
 class Run:
     """A run in memory: it changes as it trains."""
 
-    model: Model
+    model: AnyModel
     average: dict[str, Tensor]
     """Of the parameters that learn."""
     optimizer: torch.optim.AdamW
@@ -64,16 +66,18 @@ class Run:
         }
 
 
-def network_of(model_config: ModelConfig, config: TrainConfig) -> Model:
+def network_of(model_config: Shape, config: TrainConfig) -> AnyModel:
     """A new network as the run trains it, with adapters where only they learn."""
     model = build(model_config)
     if config.lora_rank:
+        if isinstance(model, Dit):
+            raise ModelError("adapters are for models of tokens; train all weights of a diffusion model (lora_rank 0)")
         adapt(model, config.lora_rank)
     return model
 
 
 def start(
-    model_config: ModelConfig,
+    model_config: Shape,
     config: TrainConfig,
     place: Place = HERE,
     weights: Mapping[str, Tensor] | None = None,
@@ -94,13 +98,13 @@ def start(
 
 def resumed(facts: Mapping[str, Any], place: Place = HERE) -> Run:
     """A run as these facts tell, its weights still those of step 0."""
-    run = start(ModelConfig.from_dict(facts["model"]), TrainConfig.from_dict(facts["train"]), place)
+    run = start(shape_of(facts["model"]), TrainConfig.from_dict(facts["train"]), place)
     for name in ("step", "seconds", "tokens", "averaged_to"):
         setattr(run, name, facts[name])
     return run
 
 
-def averaged(run: Run) -> Model:
+def averaged(run: Run) -> AnyModel:
     """A model of its own with the averaged weights, on the run's device, ready to use."""
     weights = {name: whole(t) for name, t in {**dict(run.model.named_parameters()), **run.average}.items()}
     model = network_of(run.model.config, run.config).to(run.place.device)

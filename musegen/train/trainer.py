@@ -26,12 +26,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from musegen.corpus.shards import Piece, Split
 from musegen.errors import RequestError
-from musegen.evaluate.likelihood import Likelihood, evaluate
+from musegen.evaluate.likelihood import Likelihood
 from musegen.train.curve import append_log, draw_curve, measures_since_best, trim_log
-from musegen.train.data import Sampler
 from musegen.train.distributed import agreed, summed
-from musegen.train.loader import Draws, Packed, read_ahead
-from musegen.train.objective import loss, scorer
+from musegen.train.objectives import Drawn, objective_of
 from musegen.train.optim import update_average
 from musegen.train.state import Run, averaged, save_state
 
@@ -93,9 +91,9 @@ def stopping() -> Iterator[Stop]:
         stop.restore()
 
 
-def train_step(run: Run, batches: Sequence[Packed]) -> Tensor:
+def train_step(run: Run, batches: Sequence[Drawn]) -> Tensor:
     """One optimizer step; returns this process's part of the loss, on its device (all parts sum to nats a token)."""
-    config, place, progress = run.config, run.place, run.progress
+    config, place, progress, objective = run.config, run.place, run.progress, objective_of(run.model.config)
     for group in run.optimizer.param_groups:
         group["lr"] = config.learning_rate(progress)
     # Dropout follows from the step, so a run resumes; it differs between processes.
@@ -110,7 +108,7 @@ def train_step(run: Run, batches: Sequence[Packed]) -> Tensor:
         )
         with alone:
             with place.autocast():
-                part = loss(run.network, packed.share(place)) / max(1, n_targets)
+                part = objective.loss(run.network, packed.share(place)) / max(1, n_targets)
             (part * place.world).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes
         parts.append(part.detach())
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
@@ -123,11 +121,12 @@ def train_step(run: Run, batches: Sequence[Packed]) -> Tensor:
     return torch.stack(parts).sum()
 
 
-def steps(run: Run, sampler: Draws, *, workers: int = 0, stop: Stop | None = None) -> Iterator[Tensor]:
+def steps(run: Run, sampler: Any, *, workers: int = 0, stop: Stop | None = None) -> Iterator[Tensor]:
     """Train to the end of the budget, yielding each step's part of the loss. Time spent by the consumer counts."""
     began = time.monotonic() - run.seconds
     count = run.config.accumulate
-    stream = read_ahead(sampler, run.step * count, workers, pin=run.place.is_accelerator)
+    read = objective_of(run.model.config).batches
+    stream = read(sampler, run.step * count, workers, pin=run.place.is_accelerator)
     while True:
         asked = 0 if stop is None else stop.signal or stop.early
         run.seconds, is_stopped = agreed(run.place, time.monotonic() - began, asked)
@@ -153,7 +152,9 @@ def steering_pieces(valid: Split, n: int, context: int) -> list[Piece]:
 def measure(run: Run, pieces: Split | Sequence[Piece]) -> dict[str, Likelihood]:
     """Held-out likelihood of the averaged weights, by source and for all; nothing but in the first process."""
     model = averaged(run)
-    return evaluate(scorer(model), pieces, run.config.context) if run.place.is_first else {}
+    if not run.place.is_first:
+        return {}
+    return objective_of(run.model.config).measure(model, pieces, run.config.context, run.place)
 
 
 class _Keeper:
@@ -172,7 +173,8 @@ class _Keeper:
     ) -> None:
         self.run, self.valid, self.folder, self.stop, self.report = run, valid, folder, stop, report
         self.after_save, self.after_measure = after_save, after_measure
-        self.steering = steering_pieces(valid, habits.valid_pieces, run.config.context)
+        context = run.config.context * objective_of(run.model.config).tokens_a_context
+        self.steering = steering_pieces(valid, habits.valid_pieces, context)
         self.save_seconds = habits.save_seconds
         self.measure_seconds = habits.save_seconds if habits.measure_seconds is None else habits.measure_seconds
         self.measures, self.patience = habits.measures, habits.patience
@@ -297,7 +299,11 @@ def train(
     habits, stop = habits or Habits(), stop or Stop()
     said = report if run.place.is_first else lambda _line: None
     keeper = _Keeper(run, valid, folder, habits, stop, said, after_save, after_measure)
-    for value in steps(run, Sampler(train_split, run.config), workers=habits.workers, stop=stop):
+    objective = objective_of(run.model.config)
+    sampler = objective.sampler(train_split, run.config, run.model.config)
+    if run.step == 0:
+        objective.prepare(run.model, sampler)
+    for value in steps(run, sampler, workers=habits.workers, stop=stop):
         keeper.after_step(value)
     keeper.save()
     stop.restore()  # the last measure may take long, and nothing is lost with it

@@ -1,0 +1,248 @@
+"""A diffusion transformer over piano rolls: noisy cells in, logits of each cell's state out.
+
+- a token is a patch of a beat by `patch_pitches` of all parts (patches of pixels: Peebles and Xie, 2023)
+- into a token goes, and out of it comes, what one small network makes of each column, a pitch of a part in a beat with the
+  beats beside it: that a note lasts is learnt once, not for each pitch anew
+- a cell comes in two forms: squeezed to -1..1 by its noise level (plain where it is small, linear where it is large), and
+  as the network's last estimate of it (self-conditioning: Chen et al., 2023); known cells come clean, and marked
+- what comes out is added to the logits of prior and evidence, and is zero at first, so that an untrained network is the
+  best denoiser of cells that know nothing of each other
+- rotary positions over beats, and over patches of pitch where there are several (axial: half of the pairs each)
+- one shared adaptive norm for noise level and conditions, gates zero at first (adaLN-single: Chen et al., 2024), with
+  a bias of each layer; queries and keys are normalised
+- conditions of the clip are summed into the embedding of the noise level, facts of a beat and its chord into its tokens
+
+Letters: B rows, P parts, T steps, K pitches, N beats, G patches of pitch to a beat, k pitches in a patch, C d_model,
+H heads, D = C / H, F features of a column.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musegen.diffusion.posterior import evidence
+from musegen.models.transformer import rotate
+from musegen.shapes import DitConfig
+
+FORMS = 5
+"""Numbers a cell comes as: twice (onset, sustain), and whether it is known."""
+PRIOR_ODDS = (0.005, 0.01)
+"""Of onset and sustain against off, until the data tell."""
+FREQUENCIES = 32
+INIT_STD = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What the network is told beside the noisy cells.
+
+    Attributes:
+        clip: (B, conditions) int64, 0 where nothing is said.
+        beats: (B, N, facts) int64.
+        chords: (B, N, chord_size) float32, all 0 where nothing is said.
+        valid: (B, N) bool, false behind the end of the clip.
+        known: (B, P, 1, T, K) float32, 1 where a cell is given.
+        cells: (B, P, 2, T, K) float32, the given cells, 0 elsewhere.
+        parts: (B, P) bool, which parts there are.
+    """
+
+    clip: Tensor
+    beats: Tensor
+    chords: Tensor
+    valid: Tensor
+    known: Tensor
+    cells: Tensor
+    parts: Tensor
+
+    def without_conditions(self) -> Told:
+        """The same clip with nothing said of it but its frame: what is known, and where its beats stand."""
+        return replace(self, clip=torch.zeros_like(self.clip), chords=torch.zeros_like(self.chords))
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward layer, each scaled and gated by the modulation."""
+
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        width = config.d_model
+        self.n_head = config.n_head
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.feed_in = nn.Linear(width, config.d_ff, bias=False)
+        self.feed_out = nn.Linear(config.d_ff, width, bias=False)
+        self.bias = nn.Parameter(torch.zeros(6 * width))
+        self.query_norm = nn.Parameter(torch.ones(width // config.n_head))
+        self.key_norm = nn.Parameter(torch.ones(width // config.n_head))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, modulation: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """(B, S, C) -> (B, S, C) of S = N G tokens; modulation (B, 6 C), mask (B, 1, 1, S) of those to attend to."""
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.bias).unsqueeze(1).chunk(6, dim=-1)
+        x = x + gate_a * self.dropout(self.attend(modulate(x, shift_a, scale_a), turn, mask))
+        inner = functional.gelu(self.feed_in(modulate(x, shift_f, scale_f)), approximate="tanh")
+        return x + gate_f * self.dropout(self.feed_out(inner))  # type: ignore[no-any-return]
+
+    def attend(self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """(B, S, C) -> (B, S, C), every token seeing all."""
+        n_rows, n_tokens, _ = x.shape
+        heads = self.qkv(x).view(n_rows, n_tokens, 3, self.n_head, -1)  # (B, S, 3, H, D)
+        q = rotate(unit(heads[:, :, 0]) * self.query_norm, *turn).to(heads.dtype)
+        k = rotate(unit(heads[:, :, 1]) * self.key_norm, *turn).to(heads.dtype)
+        q, k, v = (t.transpose(1, 2) for t in (q, k, heads[:, :, 2]))
+        mixed = functional.scaled_dot_product_attention(q, k, v, mask)  # (B, H, S, D)
+        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def unit(heads: Tensor) -> Tensor:
+    """Heads (..., D) of root mean square 1."""
+    return heads * (heads.float().square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt()
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Normalised (B, S, C), then scaled and shifted by (B, 1, C)."""
+    return functional.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
+class Dit(nn.Module):
+    """The network; see the head of this file."""
+
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.d_model
+        self.prior = nn.Parameter(
+            torch.tensor(PRIOR_ODDS).log().repeat_interleave(config.n_pitches).repeat(config.n_parts)
+        )
+        n_cells = config.n_parts * config.patch_pitches
+        reach = (3 * config.beat, 1)
+        self.column = nn.Conv2d(FORMS, config.d_column, reach, (config.beat, 1), (config.beat, 0))
+        self.column_noise = nn.Linear(width, config.d_column)
+        self.column_out = nn.Conv2d(config.d_column, config.n_features, 1)
+        self.patch = nn.Linear(n_cells * config.n_features, width)
+        self.noise_in = nn.Linear(2 * FREQUENCIES, width)
+        self.clip = nn.ModuleList(nn.Embedding(size, width) for size in config.condition_sizes)
+        self.beats = nn.ModuleList(nn.Embedding(size, width) for size in config.beat_sizes)
+        self.chords = nn.Linear(config.chord_size, width, bias=False)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.last_modulation = nn.Linear(width, 2 * width)
+        self.unpatch = nn.Linear(width, n_cells * config.n_features)
+        self.join = nn.Conv2d(config.d_column + config.n_features, config.d_column, 1)
+        self.cells = nn.Conv2d(config.d_column, 2 * config.beat, 1)
+        self.dropout = nn.Dropout(config.dropout)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the matrices from torch's global generator; what leaves a branch or the network is zero."""
+        for name, parameter in self.named_parameters():
+            if name == "prior" or "norm" in name:
+                continue
+            if parameter.ndim == 1 or name.startswith(("modulation", "last_modulation", "cells")):
+                nn.init.zeros_(parameter)
+            elif name.startswith(("column", "patch", "unpatch", "join", "noise_in")):
+                nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+            else:
+                nn.init.normal_(parameter, std=INIT_STD)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward(self, x: Tensor, sigma: Tensor, told: Told, previous: Tensor | None = None) -> Tensor:
+        """Logits of onset and sustain against off for each cell, (B, P, 2, T, K) float32.
+
+        x (B, P, 2, T, K) are cells with noise of size sigma (B,); previous is an earlier estimate of them. T is a
+        whole number of beats.
+        """
+        base = self.prior.view(-1, 2, 1, self.config.n_pitches) + evidence(x, sigma)
+        squeezed = ((x - 0.5) / (2 * sigma).view(-1, 1, 1, 1, 1)).tanh()
+        seen = torch.lerp(squeezed, 2 * told.cells - 1, told.known)
+        guess = told.cells if previous is None else torch.lerp(previous, told.cells, told.known)
+        vector = self.noise_in(waves(sigma))
+        for i, table in enumerate(self.clip):
+            vector = vector + table(told.clip[:, i])
+        vector = functional.silu(vector)
+        rows = told.parts.flatten().nonzero().squeeze(1)  # R of B P: absent parts cost nothing
+        hidden = self.columns(torch.cat((seen, guess, told.known), dim=2), vector, rows)  # (R, d_column, N, K)
+        tokens = self.patch(self.to_patches(spread(self.column_out(hidden), rows, told.parts.numel())))  # (B, S, C)
+        tokens = self.dropout(tokens + self.of_beats(told))
+        modulation = self.modulation(vector)
+        turn = self.turns(told.valid.shape[1], tokens)
+        mask = None if bool(told.valid.all()) else told.valid.repeat_interleave(self.n_groups, 1)[:, None, None]
+        for block in self.blocks:
+            tokens = block(tokens, modulation, turn, mask)
+        shift, gain = self.last_modulation(vector).unsqueeze(1).chunk(2, dim=-1)
+        features = self.from_patches(self.unpatch(modulate(tokens, shift, gain)))[rows]
+        joined = self.join(torch.cat((hidden, features), dim=1)).relu()
+        cells = spread(self.cells(joined).float(), rows, told.parts.numel())
+        return base + self.to_cells(cells)
+
+    def columns(self, forms: Tensor, vector: Tensor, rows: Tensor) -> Tensor:
+        """(B, P, FORMS, T, K), (B, C) and (R,) of B P -> (R, d_column, N, K), what each column of these parts holds."""
+        offset = self.column_noise(vector)[rows // self.config.n_parts]  # (R, d_column)
+        return (self.column(forms.flatten(0, 1)[rows]) + offset[..., None, None]).relu()
+
+    @property
+    def n_groups(self) -> int:
+        """G: patches of pitch to a beat."""
+        return self.config.n_pitches // self.config.patch_pitches
+
+    def of_beats(self, told: Told) -> Tensor:
+        """(B, S, C) what the tokens of each beat are told."""
+        total: Tensor = self.chords(told.chords)
+        for i, table in enumerate(self.beats):
+            total = total + table(told.beats[..., i])
+        return total.repeat_interleave(self.n_groups, dim=1)
+
+    def to_patches(self, features: Tensor) -> Tensor:
+        """(B P, F, N, K) -> (B, N G, P F k)."""
+        c = self.config
+        patches = features.unflatten(0, (-1, c.n_parts)).unflatten(-1, (self.n_groups, c.patch_pitches))
+        return patches.permute(0, 3, 4, 1, 2, 5).flatten(3).flatten(1, 2)  # (B, P, F, N, G, k) before
+
+    def from_patches(self, patches: Tensor) -> Tensor:
+        """(B, N G, P F k) -> (B P, F, N, K)."""
+        c = self.config
+        cells = patches.unflatten(1, (-1, self.n_groups)).unflatten(3, (c.n_parts, c.n_features, c.patch_pitches))
+        return cells.permute(0, 3, 4, 1, 2, 5).flatten(4).flatten(0, 1)  # (B, N, G, P, F, k) before
+
+    def to_cells(self, columns: Tensor) -> Tensor:
+        """(B P, 2 beat, N, K) -> (B, P, 2, T, K)."""
+        c = self.config
+        cells = columns.unflatten(0, (-1, c.n_parts)).unflatten(2, (2, c.beat))  # (B, P, 2, beat, N, K)
+        return cells.transpose(3, 4).flatten(3, 4)
+
+    def turns(self, n_beats: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines, (1, S, 1, D), by which queries and keys turn."""
+        pairs = self.config.d_model // self.config.n_head // 2
+        beats = torch.arange(n_beats).repeat_interleave(self.n_groups)
+        groups = torch.arange(self.n_groups).repeat(n_beats)
+        n_time = pairs if self.n_groups == 1 else pairs // 2
+        angles = [_angles(beats, n_time)] + ([] if self.n_groups == 1 else [_angles(groups, pairs - n_time)])
+        both = torch.cat(angles, dim=-1).to(like.device)  # (S, D / 2)
+        cosines, sines = both.cos().to(like.dtype), both.sin().to(like.dtype)
+        cosines, sines = torch.cat((cosines, cosines), -1), torch.cat((-sines, sines), -1)
+        return cosines[None, :, None], sines[None, :, None]
+
+
+def _angles(positions: Tensor, pairs: int) -> Tensor:
+    """(S, pairs) radians: wavelengths from two to a few hundred positions."""
+    return torch.outer(positions.float(), math.pi * 200.0 ** (-torch.arange(pairs) / max(1, pairs)))
+
+
+def spread(values: Tensor, rows: Tensor, n_rows: int) -> Tensor:
+    """(R, ...) at these rows of (n_rows, ...), 0 elsewhere."""
+    return values.new_zeros((n_rows, *values.shape[1:])).index_copy(0, rows, values)
+
+
+def waves(sigma: Tensor) -> Tensor:
+    """(B, 2 FREQUENCIES) the noise level as waves of its logarithm."""
+    rates = torch.exp(torch.linspace(math.log(0.25), math.log(16), FREQUENCIES, device=sigma.device))
+    angles = sigma.log().unsqueeze(-1) * rates
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)

@@ -1,0 +1,123 @@
+"""The loss of a diffusion model over rolls, and its held-out likelihood.
+
+Noise levels are drawn where something is decided: ln sigma is normal around ln LEVEL_CENTRE, cut to what the model
+knows, one draw in each equal share of a batch's rows (stratified). The loss is the cross entropy of each cell's state,
+divided by the shape of what it costs at that level when cells know nothing of each other, so that every level counts
+alike. A quarter of the batches sees the network's own first estimate (self-conditioning: Chen et al., 2023).
+
+The likelihood is that of information theory (Guo, Shamai and Verdu, 2005; Kong, Brekelmans and Ver Steeg, 2023): for
+cells of 0 and 1, -ln p(x0) <= integral of E |x0 - D(x, sigma)|^2 / sigma^2 over d ln sigma, an equality for the exact
+denoiser.
+
+Letters: B rows, P parts, T steps, K pitches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from musegen.corpus.shards import Piece
+from musegen.diffusion.posterior import cross_entropy, state_means
+from musegen.evaluate.likelihood import Likelihood, validate
+from musegen.models.dit import Dit
+from musegen.train.distributed import Place
+from musegen.train.rolls import Clip, RollPiece, Shared, collate, held_out_clips
+
+LEVEL_CENTRE, LEVEL_SPREAD = 0.7, 0.9
+"""Median of the noise levels of training, and the standard deviation of their logarithm."""
+HALF_LEVEL, STEEPNESS, FLOOR = 0.45, 4.0, 0.02
+"""The cost of a cell alone, as a share of its entropy: 1 / (1 + (HALF_LEVEL / sigma)^STEEPNESS), FLOOR at least."""
+SELF_CONDITIONED = 0.25
+CLIPS_A_PIECE, LEVELS = 4, 8
+"""So many clips of a held-out piece are measured, at so many levels each."""
+MEASURED_TOGETHER = 64
+
+
+def levels(n: int, shape_min: float, shape_max: float, device: torch.device) -> Tensor:
+    """(n,) noise levels of training, in random order."""
+    normal = torch.distributions.Normal(math.log(LEVEL_CENTRE), LEVEL_SPREAD)
+    low, high = (normal.cdf(torch.tensor(math.log(edge))) for edge in (shape_min, shape_max))
+    shares = (torch.randperm(n) + torch.rand(n)) / n
+    return normal.icdf(low + (high - low) * shares).exp().to(device)
+
+
+def weight(sigma: Tensor) -> Tensor:
+    """What the loss at a level is multiplied by."""
+    return 1 / (1 / (1 + (HALF_LEVEL / sigma) ** STEEPNESS)).clamp(min=FLOOR)
+
+
+def roll_loss(network: nn.Module, batch: Shared) -> Tensor:
+    """Summed weighted cross entropy in nats, of the cells that are to be written."""
+    model: Dit = getattr(network, "module", network)
+    x0, written, told = batch
+    sigma = levels(len(x0), model.config.sigma_min, model.config.sigma_max, x0.device)
+    x = x0 + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(x0)
+    previous = None
+    if float(torch.rand(())) < SELF_CONDITIONED:
+        with torch.no_grad():
+            previous = state_means(network(x, sigma, told))
+    logits = network(x, sigma, told, previous)
+    nats = cross_entropy(logits, x0) * written.squeeze(2)  # (B, P, T, K)
+    return (nats.sum(dim=(1, 2, 3)) * weight(sigma)).sum()
+
+
+def measure_rolls(model: Dit, pieces: Iterable[Piece], place: Place) -> dict[str, Likelihood]:
+    """Nats by source and of all pieces: of clips each by itself, all cells of the parts there are to be written.
+
+    A Likelihood's `pieces` are clips here, and its `tokens` their cells.
+
+    Raises:
+        RequestError: if the pieces hold no note.
+    """
+    pieces = list(pieces)
+    validate(pieces)
+    clips = [
+        (piece.source, clip)
+        for piece in pieces
+        for clip in held_out_clips(RollPiece.of(piece, model.config.n_parts), model.config, CLIPS_A_PIECE)
+    ]
+    groups: defaultdict[str, list[tuple[float, int, int, float]]] = defaultdict(list)
+    for start in range(0, len(clips), MEASURED_TOGETHER):
+        part = clips[start : start + MEASURED_TOGETHER]
+        nats = clip_nats(model, [clip for _, clip in part], place, first=start)
+        for (source, clip), value in zip(part, nats, strict=True):
+            row = (value, int(clip.written.sum()), clip.n_notes, len(clip.beats) / 2)  # seconds at 120 a minute
+            groups[source].append(row)
+            groups["all"].append(row)
+    return {name: _total(rows) for name, rows in sorted(groups.items(), key=lambda kv: (kv[0] == "all", kv[0]))}
+
+
+def _total(rows: Sequence[tuple[float, int, int, float]]) -> Likelihood:
+    nats, cells, notes, seconds = (sum(column) for column in zip(*rows, strict=True))
+    return Likelihood(float(nats), int(cells), int(notes), len(rows), float(seconds))
+
+
+def clip_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n_levels: int = LEVELS) -> list[float]:
+    """The nats of each clip: the integral by `n_levels` strata of ln sigma, one draw in each.
+
+    What is drawn follows from the number of the clip alone (`first` is that of the first one).
+    """
+    x0, written, told = collate(clips, model.config).share(place)
+    low, high = math.log(model.config.sigma_min), math.log(model.config.sigma_max)
+    generators = [torch.Generator().manual_seed(first + row) for row in range(len(clips))]
+    total = (x0 * written).sum(dim=(1, 2, 3, 4)) / (2 * model.config.sigma_max**2)  # what lies above, hardly seen
+    with torch.inference_mode():
+        for level in range(n_levels):
+            offset = torch.stack([torch.rand((), generator=g) for g in generators])
+            sigma = (low + (high - low) * (level + offset) / n_levels).exp().to(place.device)
+            noise = torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(place.device)
+            with place.autocast():
+                means = state_means(model(x0 + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, told))
+            error = ((means - x0) ** 2 * written).sum(dim=(1, 2, 3, 4))
+            total += (high - low) / n_levels * error / sigma**2
+    return [float(value) for value in total.cpu()]
+
+
+def bits_per_roll(held_out: Likelihood) -> float:
+    """Bits a clip."""
+    return held_out.nats / math.log(2) / max(1, held_out.pieces)
