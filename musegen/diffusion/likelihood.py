@@ -54,22 +54,24 @@ def hutchinson(noise: Noise, n_probes: int = 1) -> Trace:
 def log_likelihood(denoise: Denoise, x: Tensor, sigmas: Sequence[float], trace: Trace = exact_trace) -> Tensor:
     """Nats ln p(x; sigmas[-1]) of each row, (B,): the density of data with the last, lowest level of noise on them.
 
-    `sigmas` fall to a level above 0. The ODE is followed up to the first, where x is taken for N(0, sigma^2): that
-    must be large against the data. Along the way d ln p / d sigma = -(d - tr J) / sigma; the part of d has a closed
-    form, by which sigma_min takes the place of sigma_max in the Gaussian's constant, and only tr J is left to
-    integrate, by the trapezoid rule in ln sigma.
+    `sigmas` fall to a level above 0. The ODE is followed up to the first, along which d ln p / d sigma =
+    -(d - tr J) / sigma: d has a closed form, tr J is integrated by the trapezoid rule in ln sigma. There, where noise
+    outweighs data, p is taken for the isotropic Gaussian whose denoiser has this D and tr J, which is nearer than
+    N(0, sigma^2): the first level may be some times the data's standard deviation instead of some hundred.
     """
     rising = tuple(reversed(sigmas))
     assert rising[0] > 0, "a density needs noise"
     n_cells = x[0].numel()
-    denoised, before = trace(denoise, x, rising[0])
-    result = -n_cells * math.log(rising[0] * math.sqrt(2 * math.pi)) * torch.ones_like(before)
+    denoised, traced = trace(denoise, x, rising[0])
+    result = torch.full_like(traced, n_cells * math.log(rising[-1] / rising[0]))
     for sigma, higher in pairwise(rising):
         x = heun(denoise, x, denoised, sigma, higher)
-        denoised, after = trace(denoise, x, higher)
-        result = result - math.log(higher / sigma) * (before + after) / 2
-        before = after
-    return result - x.flatten(1).square().sum(1) / (2 * rising[-1] ** 2)
+        before = traced
+        denoised, traced = trace(denoise, x, higher)
+        result = result - math.log(higher / sigma) * (before + traced) / 2
+    noise_share = 1 - traced / n_cells  # sigma^2 / (sigma^2 + variance of data)
+    distance = (x - denoised).flatten(1).square().sum(1) / (rising[-1] ** 2 * noise_share)
+    return result + n_cells / 2 * torch.log(noise_share / (2 * math.pi * rising[-1] ** 2)) - distance / 2
 
 
 def entropy_rates(sigmas: Sequence[float], errors: Sequence[float]) -> tuple[float, ...]:

@@ -14,7 +14,8 @@ draw from the reverse process. All share one loop and differ in how they move on
     predictor_corrector 2, the last 1       random  Song et al. (2021), algorithm 2
 
 `churn` (gamma of Karras et al., algorithm 2) adds noise before every step, of any sampler: the level rises to
-(1 + churn) sigma and the step falls from there. The network is then asked about noise above the first level too.
+(1 + churn) sigma and the step falls from there. All but the multistep ones then ask for D at the raised level, for
+the first step above the levels given.
 
 Letters: x (B, ...) at level sigma, `lower` the level to reach, D = denoised.
 """
@@ -75,7 +76,7 @@ class Past:
     denoised: Tensor
 
 
-Move = Callable[[Denoise, Tensor, float, float, Noise, float, "Past | None"], tuple[Tensor, Tensor]]
+Move = Callable[[Denoise, Tensor, float, float, Noise, float, Past | None], tuple[Tensor, Tensor]]
 """(denoise, x, sigma, lower, noise, churn, past) -> (x at lower, D)."""
 
 
@@ -98,7 +99,10 @@ def sampler(name: str) -> Sampler:
 
 
 def flow(x: Tensor, denoised: Tensor, sigma: float, level: float, _noise: Noise | None = None) -> Tensor:
-    """Euler's step of the ODE, x + (level - sigma) (x - D) / sigma: exact as long as D stays as it is."""
+    """Euler's step of the ODE, x + (level - sigma) (x - D) / sigma: exact as long as D stays as it is.
+
+    It takes the arguments of `ancestor`, and needs no noise.
+    """
     return denoised + (level / sigma) * (x - denoised)
 
 

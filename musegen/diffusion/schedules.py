@@ -98,9 +98,8 @@ def quantiles(log_edges: Sequence[float], weights: Sequence[float], n_steps: int
     below = (0.0, *accumulate(weights))
 
     def level(mass: float) -> float:
-        i = min(bisect_right(below, mass), len(weights)) - 1
-        share = (mass - below[i]) / weights[i] if weights[i] else 1.0
-        return math.exp(log_edges[i] + share * (log_edges[i + 1] - log_edges[i]))
+        i = bisect_right(below, mass) - 1  # never an empty bin: it ends where it begins
+        return math.exp(log_edges[i] + (mass - below[i]) / weights[i] * (log_edges[i + 1] - log_edges[i]))
 
     inner = (level(below[-1] * (1 - i / (n_steps - 1))) for i in range(1, n_steps - 1))
     return _ended(inner, n_steps, math.exp(log_edges[0]), math.exp(log_edges[-1]))
