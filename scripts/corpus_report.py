@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from token_report import miditok_remi  # a script beside this one
+from benchmarks.peers import miditok_tokenizer  # the folder beside this script
 
 from musegen.corpus.clean import CleanConfig
 from musegen.corpus.manifest import Row, list_pieces
@@ -33,7 +33,7 @@ CONFIG = PrepareConfig(CleanConfig(min_bars=1), chords=False)
 @click.option("--miditok/--no-miditok", default=False, help="Time MidiTok's REMI too.")
 def main(folders: tuple[Path, ...], files: int, miditok: bool) -> None:
     """Time each folder and print the table."""
-    theirs = miditok_remi() if miditok else None
+    theirs = miditok_tokenizer() if miditok else None
     _print_row("source", "files", "notes", "musegen", "with chords", *(["MidiTok REMI", "ratio"] if miditok else []))
     _print_row(*["---"] * (7 if miditok else 5))
     for folder in folders:

@@ -1,51 +1,35 @@
-"""How whole folders of MIDI files go through musegen, and how fast, beside the libraries of the field.
+"""How whole folders of MIDI files go through musegen, beside the libraries of the field.
 
-    python scripts/midi_files_report.py FOLDER... [--json OUT] [--workers 2] [--peers-every 20]
-        [--clock-every 40] [--markdown]
+    python scripts/midi_files_report.py FOLDER... [--json OUT] [--workers 2] [--peers-every 20] [--markdown]
 
 Every .mid below the folders is read, written, and read again, which must give an equal Score; symusic opens what was
 written and must find as many notes. Of every N-th file (`--peers-every`) mido, miditoolkit and pretty_midi do so too.
-Then all libraries read and write every N-th file (`--clock-every`) three times, in turn, in one process, from bytes to
-bytes; the middle time counts. A file in which another library finds other notes is listed with what is known to cause
-it.
+A file in which another library finds other notes is listed with what is known to cause it. `bench.py files` has the
+times of all these.
 """
 
 from __future__ import annotations
 
-import gc
 import io
 import json
-import statistics
-import time
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import click
-import miditoolkit
 import mido
 import numpy as np
 import pretty_midi
-import symusic
-from mido.midifiles.meta import KeySignatureError
+from benchmarks.files import PEER_ERRORS, opened  # the folder beside this script
 
 from musegen.errors import FileFormatError
 from musegen.score.formats import Limits, ReadOptions, midi
 from musegen.score.model import Score
 
-ROUNDS = 3
 LARGEST_TICK = pretty_midi.pretty_midi.MAX_TICK
 OTHERS = ("symusic", "mido", "miditoolkit", "pretty_midi")
-TIMED = ("musegen", "symusic", "miditoolkit", "pretty_midi")
-PEER_ERRORS = (
-    AssertionError, AttributeError, EOFError, KeyError, KeySignatureError, IndexError, OSError, RuntimeError, TypeError,
-    ValueError, ZeroDivisionError,
-)  # fmt: skip
-"""What the other libraries raise for a file that they do not like."""
 STUCK = "it drops notes without an end"
 UNLIMITED = ReadOptions(Limits(tracks=2**16, bars=2**40, seconds=2**40))
 
@@ -61,7 +45,6 @@ class Record:
         repaired: what was said of damage.
         found: notes that each other library finds in what we wrote, or its error; "symusic, original": in the file.
         why: for a library that finds other notes, what is known to cause it.
-        seconds: of each library to read and to write.
     """
 
     source: str
@@ -72,7 +55,6 @@ class Record:
     repaired: str = ""
     found: dict[str, int | str] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @click.command(help=__doc__)
@@ -80,11 +62,8 @@ class Record:
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="A record of each file.")
 @click.option("--workers", default=2, show_default=True, help="Processes.")
 @click.option("--peers-every", default=20, show_default=True, help="Every N-th file for the slow libraries.")
-@click.option("--clock-every", default=40, show_default=True, help="Every N-th file for the clock.")
 @click.option("--markdown", is_flag=True, help="Tables in Markdown.")
-def main(
-    folders: tuple[Path, ...], out: Path | None, workers: int, peers_every: int, clock_every: int, markdown: bool
-) -> None:
+def main(folders: tuple[Path, ...], out: Path | None, workers: int, peers_every: int, markdown: bool) -> None:
     """Go through the folders and print the tables."""
     jobs = []
     for folder in folders:
@@ -93,10 +72,9 @@ def main(
         jobs += [(path, source, number % peers_every == 0) for number, path in enumerate(paths)]
     with get_context("spawn").Pool(workers) as pool:
         records = list(pool.imap(gone_through, jobs, chunksize=8))
-    time_all([record for record in records[::clock_every] if not record.refused])
     if out:
         out.write_text(json.dumps([asdict(record) for record in records], indent=1) + "\n")
-    for head, rows in (kept(records), differences(records), speeds(records)):
+    for head, rows in (kept(records), differences(records)):
         print(table([head, *rows], markdown=markdown), end="\n\n")
 
 
@@ -116,50 +94,21 @@ def gone_through(job: tuple[Path, str, bool]) -> Record:
     written = midi.to_bytes(score)
     record.notes, record.repaired = score.n_notes, " ".join(said)
     record.alike = midi.from_bytes(written, said.append, UNLIMITED) == score
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pretty_midi's, of tempi outside the first track
-        record.found["symusic, original"] = original = counted("symusic", data)
-        if original != record.notes:
-            stuck = "note without an end" in record.repaired
-            record.why["symusic, original"] = STUCK if stuck else cause(score, "symusic", original)
-        for name in OTHERS if with_peers else OTHERS[:1]:
-            record.found[name] = counted(name, written)
-            if record.found[name] != record.notes:
-                record.why[name] = cause(score, name, record.found[name])
+    record.found["symusic, original"] = original = counted("symusic", data)
+    if original != record.notes:
+        stuck = "note without an end" in record.repaired
+        record.why["symusic, original"] = STUCK if stuck else cause(score, "symusic", original)
+    for name in OTHERS if with_peers else OTHERS[:1]:
+        record.found[name] = counted(name, written)
+        if record.found[name] != record.notes:
+            record.why[name] = cause(score, name, record.found[name])
     return record
-
-
-def opened(name: str, data: bytes) -> Any:
-    """The object that a library makes of a file."""
-    if name == "musegen":
-        return midi.from_bytes(data, lambda _: None)
-    if name == "symusic":
-        return symusic.Score.from_midi(data)
-    if name == "mido":
-        return mido.MidiFile(file=io.BytesIO(data))
-    if name == "miditoolkit":
-        return miditoolkit.MidiFile(file=io.BytesIO(data))
-    return pretty_midi.PrettyMIDI(io.BytesIO(data))
-
-
-def saved(name: str, music: Any) -> bytes:
-    """The file that a library makes of its object."""
-    if name == "musegen":
-        return midi.to_bytes(music)
-    if name == "symusic":
-        return bytes(music.dumps_midi())
-    file = io.BytesIO()
-    if name == "miditoolkit":
-        music.dump(file=file)
-    else:
-        music.write(file)
-    return file.getvalue()
 
 
 def counted(name: str, data: bytes) -> int | str:
     """How many notes a library finds, or why it finds none."""
     try:
-        music = opened(name, data)
+        music = mido.MidiFile(file=io.BytesIO(data)) if name == "mido" else opened(name, data)
     except PEER_ERRORS as error:
         return f"{type(error).__name__}: {error}"
     if name == "symusic":
@@ -183,42 +132,6 @@ def cause(score: Score, name: str, found: int | str) -> str:
     rows = [track.notes[["start", "pitch"]] for track in score.tracks if len(track.notes)]
     twice = sum(len(notes) - len(np.unique(notes)) for notes in rows)
     return "notes of one pitch begin together" if twice else "not known"
-
-
-def time_all(records: Sequence[Record]) -> None:
-    """Let each library read and write all the files, three times, the libraries in turn; the middle time counts.
-
-    Whole passes, since nobody changes the library with every file.
-    """
-    turns: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    contents = {record.path: Path(record.path).read_bytes() for record in records}
-    names = list(TIMED)
-    for turn in range(ROUNDS):
-        for name in names[turn:] + names[:turn]:  # none always follows the same one
-            gc.collect()
-            for path, data in contents.items():
-                took = _timed(name, data)
-                if took:
-                    turns[path, name].append(took)
-    for record in records:
-        for name in names:
-            of = turns.get((record.path, name))
-            if of:
-                record.seconds[name] = (statistics.median(r for r, _ in of), statistics.median(w for _, w in of))
-
-
-def _timed(name: str, data: bytes) -> tuple[float, float] | None:
-    """Seconds to read and to write; None where the library cannot."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pretty_midi's, of tempi outside the first track
-        try:
-            began = time.perf_counter()
-            music = opened(name, data)
-            read = time.perf_counter()
-            saved(name, music)
-        except PEER_ERRORS:
-            return None
-    return read - began, time.perf_counter() - read
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------
@@ -263,30 +176,6 @@ def differences(records: Sequence[Record]) -> Table:
     return ["library", "finds other notes because", "files", "example"], [
         [name, why, str(n), examples[name, why]] for (name, why), n in count.most_common()
     ]
-
-
-def speeds(records: Sequence[Record]) -> Table:
-    """Files and notes a second of each library, on the files that all of them read and write.
-
-    The ratios to our time: of all files together, and the middle one of the files, half of which are small.
-    """
-    complete = [record for record in records if len(record.seconds) == len(TIMED)]
-    notes, rows = sum(record.notes for record in complete), []
-    head = ["library", "timed files"]
-    head += [
-        f"{verb}: {what}"
-        for verb in ("read", "write")
-        for what in ("files/s", "notes/s", "musegen is faster by", "middle file")
-    ]
-    for name in TIMED if complete else ():
-        row = [name, str(len(complete))]
-        for direction in (0, 1):
-            total, ours = (sum(record.seconds[n][direction] for record in complete) for n in (name, "musegen"))
-            ratios = [record.seconds[name][direction] / record.seconds["musegen"][direction] for record in complete]
-            row += [f"{len(complete) / total:.0f}", f"{notes / total:,.0f}", f"{total / ours:.2f}"]
-            row.append(f"{statistics.median(ratios):.2f}")
-        rows.append(row)
-    return head, list(rows)
 
 
 def table(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:

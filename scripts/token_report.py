@@ -10,12 +10,11 @@ tick early), and tokens a note, beside MidiTok's REMI where `--miditok` asks for
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
+from benchmarks.peers import miditok_tokenizer  # the folder beside this script
 
 from musegen.errors import MusegenError
 from musegen.score.formats import read
@@ -60,7 +59,7 @@ def _kept(score: Score) -> list[tuple[float, float]]:
 
 def _tokens(scores: list[tuple[Path, Score]], miditok: bool) -> list[str]:
     ours = theirs = notes = failed = 0
-    their_tokenizer = miditok_remi() if miditok else None
+    their_tokenizer = miditok_tokenizer() if miditok else None
     for path, score in scores:
         try:
             ids = Remi().encode(score)
@@ -73,25 +72,6 @@ def _tokens(scores: list[tuple[Path, Score]], miditok: bool) -> list[str]:
             theirs += len(their_tokenizer(path).ids)
     peer = f"{theirs / notes:.2f}" if miditok else "not asked"
     return [str(len(scores)), str(notes), str(failed), f"{ours / notes:.2f}", peer]
-
-
-def miditok_remi() -> Callable[[Path], Any]:
-    """The peer: MidiTok's REMI with 12 steps a quarter, one stream for all programs."""
-    from miditok import REMI, TokenizerConfig
-
-    tokenizer: Callable[[Path], Any] = REMI(
-        TokenizerConfig(
-            pitch_range=(0, 127),
-            beat_res={(0, 16): 12},
-            num_velocities=16,
-            use_tempos=True,
-            use_time_signatures=True,
-            time_signature_range={8: list(range(1, 17)), 4: list(range(1, 9)), 2: [1, 2, 3, 4], 1: [1, 2]},
-            use_programs=True,
-            one_token_stream_for_programs=True,
-        )
-    )
-    return tokenizer
 
 
 def _table(head: list[str], rows: list[list[str]]) -> None:

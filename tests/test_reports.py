@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 
 from musegen import checkpoint
 from musegen.corpus.build import BuildConfig, build
+from musegen.engine import decoder
 from musegen.evaluate.pitch import likeliest_key
 from musegen.models import build as build_model
 from musegen.models import preset, weights
@@ -30,6 +32,7 @@ from tests.tiny_corpus import tune, write_folder
 Load = Callable[[str], ModuleType]
 Folders = tuple[Path, Path]
 SCRIPTS = Path(__file__).parents[1] / "scripts"
+SAMPLES = SCRIPTS.parent / "midi_samples"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,7 +58,9 @@ def script() -> Iterator[Load]:
         spec.loader.exec_module(module)
         return module
 
-    yield load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPTS)  # as Python does for a script
+        yield load
     for name in loaded:
         sys.modules.pop(name, None)
 
@@ -235,28 +240,87 @@ def test_a_chorale_of_the_benchmark_is_told_whole_by_its_tokens(script: Load) ->
     assert np.array_equal(told, grid)
 
 
-def test_the_decoding_report(script: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
-    bench = script("bench")
-    config = preset("tiny", Remi.vocabulary.size, Remi.attribute_sizes, context=512)
-    monkeypatch.setattr(bench, "NEW_TOKENS", 12)
-    monkeypatch.setattr(bench, "UNCACHED_AT", (4, 12))
-    monkeypatch.setattr(bench, "shapes", lambda: {"small": (config, weights(build_model(config)))})
-    monkeypatch.setattr(bench, "find_spec", lambda _name: None)
-    assert (
-        bench.main(["decode", "--threads", "1", "--batches", "1,2", "--rounds", "2", "--json", str(tmp_path / "a")])
-        == 0
-    )
-    [head, _, *rows] = capsys.readouterr().out.splitlines()
-    assert head.startswith("| network | threads | batch | musegen, composing") and len(rows) == 2
+@pytest.fixture
+def tiny_network(script: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the benchmarks decode with, and no peers beside it."""
+    stored = preset("tiny", Remi.vocabulary.size, Remi.attribute_sizes, context=512)
+    network = stored, weights(build_model(stored))
+    for module in ("decode", "step"):
+        monkeypatch.setattr(import_module(f"benchmarks.{module}"), "network_named", lambda _name: network)
+    for module in ("peers", "tokens", "compound"):
+        monkeypatch.setattr(import_module(f"benchmarks.{module}"), "find_spec", lambda _name: None)
+    monkeypatch.setattr(checkpoint, "load_decoder", lambda _name: (decoder(*network), {}))
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_the_decoding_report(script: Load, tmp_path: Path, capsys: Any) -> None:
+    words = ["--networks", "ship", "--threads", "1,2", "--batches", "1,2", "--tokens", "12", "--rounds", "2"]
+    assert script("bench").main(["decode", *words, "--json", str(tmp_path / "a")]) == 0
+    speeds, bounds = capsys.readouterr().out.strip().split("\n\n")
+    [head, _, *lines] = speeds.splitlines()
+    assert head.startswith("| network | threads | batch | notes, composing | musegen, composing") and len(lines) == 4
+    assert all(line.rstrip(" |").endswith("%") for line in lines)
+    assert len(bounds.splitlines()) == 6
     figures = json.loads((tmp_path / "a").read_text())
     assert {row["batch"] for row in figures["rows"]} == {1, 2}
     assert all(len(row["tokens"]) == 2 and min(row["tokens"]) > 0 for row in figures["rows"])
 
 
-def test_the_report_of_tokens(script: Load, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    bench = script("bench")
-    monkeypatch.setattr(bench, "find_spec", lambda _name: None)
-    samples = Path(__file__).parents[1] / "midi_samples"
-    assert bench.main(["tokens", str(samples), "--files", "2", "--rounds", "1"]) == 0
+@pytest.mark.usefixtures("script")
+def test_what_a_token_needs() -> None:
+    shape = preset("tiny", 100, (5, 5), d_model=32, n_layer=2, n_head=2, d_ff=64)
+    needs = import_module("benchmarks.bounds").Needs.of(shape, 10)
+    layer = 32 * (2 + 2) * 16 + 32 * 32 + 2 * 32 * 64
+    assert needs.weights == 2 * layer + 100 * 32
+    assert needs.cache == 10 * 2 * 2 * 16 and needs.bytes_of(4) == needs.weights / 4 + needs.cache
+    assert needs.multiplications == needs.weights + 10 * 2 * 2 * 32
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_a_step_is_the_sum_of_its_parts(script: Load, capsys: Any) -> None:
+    assert script("bench").main(["step", "--batches", "1,3", "--tokens", "200", "--rounds", "1"]) == 0
+    [_, _, *lines] = capsys.readouterr().out.splitlines()
+    for line, batch in zip(lines, (1, 3), strict=True):
+        found, *parts, whole, unclocked = [float(cell) for cell in line.strip("| ").split(" | ")]
+        assert found == batch and sum(parts) == pytest.approx(whole, abs=0.5)
+        assert min(parts) >= 0 and min(parts[:4]) > 0 and unclocked > 0
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_steps_a_note(script: Load, capsys: Any, tmp_path: Path) -> None:
+    words = [str(SAMPLES), "--files", "2", "--styles", "folk", "--pieces", "2", "--tokens", "100"]
+    assert script("bench").main(["compound", *words, "--json", str(tmp_path / "a")]) == 0
+    figures = json.loads((tmp_path / "a").read_text())
+    [steps], [calls] = figures["steps"], figures["calls"]
+    assert steps["files"] == 2 and steps["notes"] == steps["kept"] < steps["steps"]
+    assert 0 < calls["notes"] < calls["tokens"] and 0 < calls["calls"] <= calls["tokens"] + 2
+    assert "Not shown" in capsys.readouterr().out
+
+
+def test_files_are_read_and_written_by_all(script: Load, capsys: Any) -> None:
+    assert script("bench").main(["files", str(SAMPLES), "--files", "2", "--rounds", "2"]) == 0
+    table, count = capsys.readouterr().out.split("\n\n")
+    cells = [line.split(" | ") for line in table.splitlines()[2:]]
+    assert [row[1] for row in cells] == ["musegen", "symusic", "miditoolkit", "pretty_midi"] * 2
+    assert count.startswith("2 of 2 files")
+
+
+def test_files_come_back_alike(script: Load) -> None:
+    report = script("midi_files_report")
+    record = report.gone_through((min(SAMPLES.glob("*.mid")), "here", True))
+    assert record.alike and record.found == dict.fromkeys(("symusic, original", *report.OTHERS), record.notes)
+    assert report.kept([record])[1][0][5] == "1 of 1" and report.differences([record])[1] == []
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_the_report_of_tokens(script: Load, capsys: Any) -> None:
+    assert script("bench").main(["tokens", str(SAMPLES), "--files", "2", "--rounds", "1"]) == 0
     works = [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()[2:]]
     assert works == ["encode", "decode", "file to ids", "ids to file"]
+
+
+def test_the_benchmarks_are_told_by_name(script: Load, capsys: Any) -> None:
+    bench = script("bench")
+    assert bench.main(["--help"]) == 0 and bench.main([]) == 2 and bench.main(["nonsense"]) == 2
+    told = capsys.readouterr().out
+    assert all(f"bench.py {name} " in told for name in bench.COMMANDS)

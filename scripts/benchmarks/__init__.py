@@ -1,0 +1,1 @@
+"""The benchmarks of bench.py: a module for each command, and what they share."""
