@@ -24,22 +24,25 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from musegen.conditions import BEAT_SIZES, CHORD_SIZE, CLIP_SIZES
 from musegen.errors import ModelError
 from musegen.score.formats import write_bytes
-from musegen.shapes import ModelConfig, parameters, preset
+from musegen.shapes import DitConfig, ModelConfig, Shape, parameters, preset, roll_preset, shape_of
 from musegen.tokens import TOKENIZERS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from musegen.engine import Decoder
-    from musegen.models import Model
+    from musegen.models import AnyModel, Dit, Model
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 SUFFIX = ".safetensors"
 TINY_RANDOM = "tiny-random"
-"""A small network of random weights, made in code: it drives every command end to end without any file."""
+TINY_DIFFUSION = "tiny-diffusion"
+"""Small networks of random weights, of tokens and of rolls, made in code: they drive every command without any file."""
 
+_TINY = (TINY_RANDOM, TINY_DIFFUSION)
 _ROW = "embedding.row."
 DOWN, UP = ".down", ".up"
 """Ends of the names of adapters."""
@@ -49,10 +52,10 @@ Floats = npt.NDArray[np.float32]
 
 def names() -> tuple[str, ...]:
     """The models that can be loaded by name."""
-    return (*sorted(path.stem for path in PRETRAINED.glob(f"*{SUFFIX}")), TINY_RANDOM)
+    return (*sorted(path.stem for path in PRETRAINED.glob(f"*{SUFFIX}")), *_TINY)
 
 
-def save(path: Path, model: Model, card: Mapping[str, Any]) -> None:
+def save(path: Path, model: AnyModel, card: Mapping[str, Any]) -> None:
     """Write a model with the facts of its card; the file appears whole or not at all."""
     _write(path, dict(model.named_parameters()), {"config": model.config.to_dict(), "card": dict(card)})
 
@@ -86,7 +89,7 @@ def _write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any])
 class Stored:
     """What a file holds: the network's shape, its weights by name in single precision, the facts of the card."""
 
-    config: ModelConfig
+    config: Shape
     weights: dict[str, Floats]
     card: dict[str, Any]
 
@@ -98,8 +101,8 @@ def read(name_or_path: str | Path) -> Stored:
         ModelError: for an unknown name (the names are listed), a file that is damaged or no model of musegen, one
             whose vocabulary is not the one of this version, or adapters whose base is missing or another.
     """
-    if str(name_or_path) == TINY_RANDOM:
-        return _tiny_random()
+    if str(name_or_path) in _TINY:
+        return _tiny(str(name_or_path))
     path = _find(name_or_path)
     with _reading(path):
         with safe_open(path, framework="numpy") as stream:
@@ -109,7 +112,7 @@ def read(name_or_path: str | Path) -> Stored:
         fingerprint = record["vocabulary"]
         card = dict(record["card"])
         base = dict(record["base"]) if "base" in record else None
-        config = ModelConfig.from_dict(record["config"]) if base is None else None
+        config = shape_of(record["config"]) if base is None else None
     if fingerprint != tokenizer.vocabulary.fingerprint:
         raise ModelError(
             f"{path}: trained on the vocabulary {fingerprint}, this version has {tokenizer.vocabulary.fingerprint}; "
@@ -118,11 +121,24 @@ def read(name_or_path: str | Path) -> Stored:
     if config is None:
         under = _base(path, base or {})
         return Stored(under.config, _with_adapters(path, under.weights, tensors), card)
-    _check(path, config, tensors)
+    if isinstance(config, ModelConfig):
+        _check(path, config, tensors)
     return Stored(config, tensors, card)
 
 
-def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
+def architecture(name_or_path: str | Path) -> str:
+    """What kind of network it is: "transformer", "rnn" or "dit"; raises as `read`."""
+    if str(name_or_path) in _TINY:
+        return "dit" if str(name_or_path) == TINY_DIFFUSION else "transformer"
+    path = _find(name_or_path)
+    with _reading(path), safe_open(path, framework="numpy") as stream:
+        record = json.loads((stream.metadata() or {})["musegen"])
+        if "config" in record:
+            return str(record["config"]["architecture"])
+    return _base(path, record["base"]).config.architecture
+
+
+def load_any(name_or_path: str | Path) -> tuple[AnyModel, dict[str, Any]]:
     """A network of torch ready to use, and the facts of its card; raises as `read`."""
     import torch
 
@@ -130,16 +146,45 @@ def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
 
     stored = read(name_or_path)
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of the random models; else all is replaced
         model = build(stored.config)
-    model.load_state_dict({name: torch.from_numpy(values) for name, values in stored.weights.items()}, strict=False)
+    weights = {name: torch.from_numpy(values) for name, values in stored.weights.items()}
+    try:
+        model.load_state_dict(weights, strict=isinstance(stored.config, DitConfig) and bool(weights))
+    except RuntimeError as error:
+        raise ModelError(f"{name_or_path}: no model of musegen; train one with musegen train") from error
     return model.eval(), stored.card
 
 
+def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
+    """A network of tokens, of torch, and the facts of its card; raises as `read`, and for a diffusion model."""
+    from musegen.models import Dit
+
+    model, card = load_any(name_or_path)
+    if isinstance(model, Dit):
+        raise ModelError(f"{name_or_path} writes piano rolls, not tokens; name a model of tokens, such as transformer")
+    return model, card
+
+
+def load_denoiser(name_or_path: str | Path, *, threads: int = 1) -> tuple[Dit, dict[str, Any]]:
+    """A diffusion model of torch, which computes with so many threads from here on; raises as `read`."""
+    import torch
+
+    from musegen.models import Dit
+
+    torch.set_num_threads(threads)
+    model, card = load_any(name_or_path)
+    assert isinstance(model, Dit)
+    return model, card
+
+
 def load_decoder(name_or_path: str | Path, *, threads: int = 1) -> tuple[Decoder, dict[str, Any]]:
-    """A network ready to decode, and the facts of its card; raises as `read`."""
+    """A network of tokens ready to decode, and the facts of its card; raises as `read`, and for a diffusion model."""
     from musegen.engine import decoder
 
     stored = read(name_or_path)
+    if isinstance(stored.config, DitConfig):
+        raise ModelError(f"{name_or_path} writes piano rolls, not tokens; name a model of tokens, such as transformer")
     return decoder(stored.config, stored.weights, threads=threads), stored.card
 
 
@@ -203,7 +248,7 @@ def _with_adapters(path: Path, weights: Mapping[str, Floats], adapters: Mapping[
 
 def card(name_or_path: str | Path) -> dict[str, Any]:
     """The facts of a model's card, without building the network; raises as `load`."""
-    if str(name_or_path) == TINY_RANDOM:
+    if str(name_or_path) in _TINY:
         return dict(_TINY_CARD)
     path = _find(name_or_path)
     with _reading(path), safe_open(path, framework="numpy") as stream:
@@ -212,7 +257,7 @@ def card(name_or_path: str | Path) -> dict[str, Any]:
 
 def checksum(name_or_path: str | Path) -> str:
     """Twelve hexadecimal digits of the file's SHA-256, which a piece records."""
-    if str(name_or_path) == TINY_RANDOM:
+    if str(name_or_path) in _TINY:
         return "0" * 12
     return hashlib.sha256(_find(name_or_path).read_bytes()).hexdigest()[:12]
 
@@ -233,7 +278,10 @@ def _find(name_or_path: str | Path) -> Path:
 _TINY_CARD: dict[str, Any] = {"description": "random weights, for trying things out", "styles": [], "licence": "none"}
 
 
-def _tiny_random() -> Stored:
+def _tiny(name: str) -> Stored:
+    if name == TINY_DIFFUSION:
+        shape = roll_preset("tiny-diffusion", CLIP_SIZES, BEAT_SIZES, CHORD_SIZE)
+        return Stored(shape, {}, dict(_TINY_CARD))
     tokenizer = TOKENIZERS["remi"]()
     config = preset("tiny", tokenizer.vocabulary.size, tokenizer.attribute_sizes)
     random = np.random.RandomState(0)  # its numbers stay the same in all versions of NumPy

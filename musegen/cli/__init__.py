@@ -36,6 +36,7 @@ COMMANDS = {
     "render": "A picture of a piece.",
     "tokenize": "A piece as the tokens that models read.",
     "train": "A new model from shards or folders of music.",
+    "vary": "A variation of a piece, near to it or far.",
 }
 """Each command and its line in `musegen --help`; it lives in the module of its name (continue in continue_)."""
 

@@ -19,9 +19,9 @@ from musegen.errors import FileFormatError, RequestError
 if TYPE_CHECKING:
     from musegen.compose.batch import Job, Settled
 
-INTEGERS = ("bars", "polyphony", "density", "top_k", "beams", "max_copy", "seed")
+INTEGERS = ("bars", "polyphony", "density", "top_k", "beams", "max_copy", "seed", "steps")
 NUMBERS = ("tempo", "temperature", "top_p", "min_p", "typical_p", "repetition_penalty", "guidance")
-WORDS = ("style", "key", "meter", "scale", "voice_leading", "range", "chords", "motif", "search")
+WORDS = ("style", "key", "meter", "scale", "voice_leading", "range", "chords", "motif", "search", "sampler")
 COLUMNS = (*WORDS, *INTEGERS, *NUMBERS, "instrument")
 
 
@@ -111,6 +111,7 @@ def job_of(values: dict[str, Any], row: dict[str, Any], index: int, seed: int, t
     name = f"song-{index + 1:0{max(3, len(str(total)))}d}.mid"
     try:
         opt.refuse_idle(wishes)
+        opt.refuse_foreign(opt.model_of(values["model"]), wishes)
         request = opt.request_of(asked, seed, made_with=opt.command_line("compose", [], wishes, seed))
     except (RequestError, FileFormatError) as error:
         return Job(name, record, seed, error=str(error))

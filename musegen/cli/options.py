@@ -26,6 +26,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_DRAWN_SEED = 2**31 - 1
 
+SAMPLERS = ("ddim", "ddpm", "dpmpp_2m", "dpmpp_2m_sde", "euler", "heun", "predictor_corrector")
+"""As musegen.diffusion.SAMPLERS has them, which cannot be asked without torch."""
+
 SAMPLES = (
     click.option("-n", "--num-samples", type=click.IntRange(1, 10_000), default=1, show_default=True,
                  help="How many; sample i has seed + i."),
@@ -77,20 +80,24 @@ SAMPLING = (
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
     click.option("--guidance", type=click.FloatRange(1, 5),
                  help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off and faster.  "
-                 "[default: 1.5 for folk, chorale and hymn, else 1]"),
+                 "[default: 1.5 for folk, chorale and hymn, else 1; of a diffusion model GUIDANCE]"),
+    click.option("--steps", type=click.IntRange(1, 1000),
+                 help="Of a diffusion model: how often the clip is denoised  [default: STEPS]"),
+    click.option("--sampler", type=click.Choice(SAMPLERS), help="Of a diffusion model  [default: SAMPLER]"),
 )  # fmt: skip
 
 REQUEST_ORDER = (
-    *("from_bar", "only_new", "track", "melody", "keep", "style", "key", "meter", "tempo", "bars", "motif"),
+    *("from_bar", "only_new", "strength", "track", "melody", "keep", "style", "key", "meter", "tempo", "bars", "motif"),
     *("instrument", "scale", "voice_leading", "pitch_range", "polyphony", "density", "chords", "max_copy"),
     *("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams", "guidance"),
-    "model",
+    *("steps", "sampler", "model"),
 )
 """What a piece follows from, in the order in which the command that makes it again says it: so the same call with
 its options in another order writes the same bytes."""
 SAMPLING_NAMES = (
     *("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "search", "beams", "guidance"),
 )
+DENOISING_NAMES = ("steps", "sampler")
 IDLE_IN_GREEDY = ("temperature", "top_k", "top_p", "min_p")
 """Filters that never rule out the likeliest token."""
 
@@ -112,7 +119,7 @@ def request_of(values: Mapping[str, Any], seed: int, **more: Any) -> Request:
     Raises:
         RequestError: for a value that cannot be read or is out of range.
     """
-    from musegen.compose import Request
+    from musegen.compose import Denoising, Request
     from musegen.decoding.filters import SamplingOptions
     from musegen.score.instruments import parse_instrument
     from musegen.score.theory import parse_key, parse_meter
@@ -133,7 +140,8 @@ def request_of(values: Mapping[str, Any], seed: int, **more: Any) -> Request:
     if values.get("motif"):
         wishes["motif"] = motif_of(values["motif"])
     sampling = {name: values[name] for name in SAMPLING_NAMES if values.get(name) is not None}
-    return Request(seed=seed, sampling=SamplingOptions(**sampling), **wishes, **more)
+    denoising = Denoising(**{name: values[name] for name in DENOISING_NAMES if values.get(name) is not None})
+    return Request(seed=seed, sampling=SamplingOptions(**sampling), denoising=denoising, **wishes, **more)
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -182,6 +190,23 @@ def refuse_idle(wishes: Mapping[str, Any]) -> None:
     if search == "greedy" and idle:
         flag = _flag(idle[0])
         raise RequestError(f"{flag} does nothing in --search greedy, which takes the likeliest; leave it out")
+
+
+def refuse_foreign(model: str | Path, wishes: Mapping[str, Any]) -> None:
+    """Refuse an option that is of another kind of model; `wishes` are those given.
+
+    Raises:
+        RequestError: naming it.
+        ModelError: if there is no such model.
+    """
+    from musegen.checkpoint import architecture
+
+    of_rolls = architecture(model) == "dit"
+    foreign = [name for name in SAMPLING_NAMES if name != "guidance"] if of_rolls else DENOISING_NAMES
+    for name in foreign:
+        if name in wishes:
+            kind, own = ("tokens", "piano rolls") if of_rolls else ("piano rolls", "tokens")
+            raise RequestError(f"{_flag(name)} is for models of {kind}, and {model} writes {own}; leave it out")
 
 
 def command_line(name: str, arguments: Sequence[str], wishes: Mapping[str, Any], seed: int) -> str:
@@ -250,6 +275,7 @@ def compose_and_write(requests: Sequence[Request], paths: Sequence[Path | None],
     from musegen.compose import Piece, load
 
     began = time.monotonic()
+    refuse_foreign(model_of(values["model"]), given(values))
     options = writing(values, paths)
     composer = load(model_of(values["model"]), threads=values["threads"])
     written: dict[int, Piece] = {}

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from musegen import checkpoint
-from musegen.compose.autoregressive import AutoregressiveComposer, Piece, Progress
-from musegen.compose.request import Request
+from musegen.compose.autoregressive import AutoregressiveComposer
+from musegen.compose.events import Piece, Progress
+from musegen.compose.request import Denoising, Request
 from musegen.score.model import Score
 
 
@@ -37,8 +38,13 @@ def load(model: str | Path = "transformer", *, threads: int | None = None) -> Co
     Raises:
         ModelError: if there is no such model or its file is damaged.
     """
+    checksum, name = checkpoint.checksum(model), str(model)
+    if checkpoint.architecture(model) == "dit":
+        from musegen.compose.diffusion import DiffusionComposer  # with torch, which tokens do without
+
+        return DiffusionComposer(name, *checkpoint.load_denoiser(model, threads=threads or 1), checksum)
     network, card = checkpoint.load_decoder(model, threads=threads or 1)
-    return AutoregressiveComposer(str(model), network, network.config.context, card, checkpoint.checksum(model))
+    return AutoregressiveComposer(name, network, network.config.context, card, checksum)
 
 
-__all__ = ["Composer", "Piece", "Progress", "Request", "Score", "load"]
+__all__ = ["Composer", "Denoising", "Piece", "Progress", "Request", "Score", "load"]

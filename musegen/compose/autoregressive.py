@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from musegen.compose.continuation import continuation, continued
 from musegen.compose.copying import check_attempts, copied, seed_of
+from musegen.compose.events import Piece, Progress
 from musegen.compose.filling import Task, passage_of, task_of
 from musegen.compose.guidance import Shadow, unasked
 from musegen.compose.opening import opened, pitches_for
 from musegen.compose.passage import Passage, join
-from musegen.compose.piece import finish, stamped
+from musegen.compose.piece import finish, signed
 from musegen.compose.plan import Plan, PlannedState, any_of
 from musegen.compose.request import STYLE_GUIDANCE, Request, may_be_parallel
 from musegen.compose.style import styled
@@ -34,25 +35,6 @@ MAX_TOKENS_A_BAR = 400
 """A row that needs more than this many tokens for each of its bars is given up."""
 
 _IS_BAR = any_of("Bar")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Piece `index` has `bars_done` of its `bars` new bars, in its draft `redraw` (0 is the first)."""
-
-    index: int
-    bars_done: int
-    bars: int
-    redraw: int = 0
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Piece `index` is finished, having been drawn again so often because it copied more than it might."""
-
-    index: int
-    score: Score
-    redraws: int = 0
 
 
 @dataclass
@@ -112,7 +94,14 @@ class AutoregressiveComposer:
         Raises:
             RequestError: for what this model cannot do.
         """
-        rows = [self._begin(request, index) for index, request in enumerate(requests)]
+        rows = []
+        for number, request in enumerate(requests):
+            refuse_denoising(request, self.name)
+            if request.vary is not None and not task_of(request).cells.any():
+                assert request.prompt is not None
+                yield Piece(number, signed(request.prompt, request, self.name, self.checksum))
+            else:
+                rows.append(self._begin(request, number))
         index = originality_index.load(originality_index.beside(self.name)) if _must_check(requests) else None
         while rows:
             again = []
@@ -168,7 +157,7 @@ class AutoregressiveComposer:
         self._check_style(request.style)
         request = styled(request, self.card)
         request = replace(request, sampling=_guided(request))
-        if request.infill is not None or request.harmonize:
+        if request.infill is not None or request.harmonize or request.vary is not None:
             task = task_of(request)
             self._check_style(task.style)
             return self._begin_passage(request, index, task)
@@ -231,12 +220,14 @@ class AutoregressiveComposer:
             score = continued(join(row.passage, written), first_new, written.metres[-bars:], row.request)
         else:
             score = finish(self._tokenizer.decode(ids), row.request)
-        made = {"model": self.name, "checksum": self.checksum, "seed": row.request.seed}
-        if row.request.max_copy is not None:
-            made |= {"max_copy": row.request.max_copy, "redraws": row.attempt}
-        if row.request.made_with:
-            made["command"] = row.request.made_with
-        return stamped(score, made)
+        return signed(score, row.request, self.name, self.checksum, row.attempt)
+
+
+def refuse_denoising(request: Request, name: str) -> None:
+    """Raise RequestError for what only a diffusion model takes."""
+    for option in fields(request.denoising):
+        if getattr(request.denoising, option.name) is not None:
+            raise RequestError(f"{option.name} is for diffusion models, and {name} writes tokens; leave it out")
 
 
 def _guided(request: Request) -> SamplingOptions:

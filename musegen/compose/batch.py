@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
 
-from musegen.compose.autoregressive import Piece, Progress
+from musegen.compose.events import Piece, Progress
 from musegen.compose.request import Request
 from musegen.errors import FileFormatError, MusegenError, RequestError
 from musegen.score.formats import to_bytes, write_bytes

@@ -1,4 +1,4 @@
-"""Writing cells (tracks in bars) of a piece: some of its bars anew, or new tracks beside it. One mechanism for both.
+"""Writing cells (tracks in bars) of a piece: some of its bars anew, or new tracks beside it. One mechanism for all.
 
 What does not fit the model's context at once is written passage by passage, each seeing what the one before wrote.
 """
@@ -20,6 +20,7 @@ from musegen.score import timing
 from musegen.score.model import Array, Chord, Score, Track
 from musegen.score.ops import slice_bars
 from musegen.tokens import VOCABULARY, Controls, Grid, Remi, to_grid
+from musegen.tokens.grid import IntArray
 from musegen.tokens.vocabulary import DRUM_PROGRAM, MAX_TRACKS
 from musegen.tokens.writer import Cells, Ids
 
@@ -60,10 +61,13 @@ def task_of(request: Request) -> Task:
     Raises:
         RequestError: if there is nothing to go by, or more tracks to write than the model knows.
     """
-    task = _infill(request, request.infill) if request.infill is not None else _harmonization(request)
+    if request.infill is not None:
+        task = _infill(request, request.infill)
+    else:
+        task = _harmonization(request) if request.harmonize else _variation(request)
     if task.cells.any(axis=1).sum() > MAX_TRACKS:
         raise RequestError(f"at most {MAX_TRACKS} tracks can be written at once; name those to write (tracks)")
-    if request.harmony is None:
+    if request.harmony is None or not task.cells.any():
         return replace(task, chords=task.piece.chords)
     bars = np.flatnonzero(task.cells.any(axis=0))
     first, last = int(bars[0]), int(bars[-1]) + 1
@@ -79,17 +83,38 @@ def task_of(request: Request) -> Task:
 def _infill(request: Request, span: tuple[int, int]) -> Task:
     piece = request.prompt
     assert piece is not None
-    tracks = list(request.tracks) or [k for k, track in enumerate(piece.tracks) if len(track.notes)]
-    first, last = span[0] - 1, span[1]
+    return anew(request, list(request.tracks) or sounding(piece), np.arange(span[0] - 1, span[1]))
+
+
+def _variation(request: Request) -> Task:
+    """The share of the bars that `vary` says, drawn by the seed."""
+    piece, strength = request.prompt, request.vary
+    assert piece is not None
+    assert strength is not None
+    n_bars = timing.n_bars(piece)
+    drawn = np.random.default_rng([request.seed, 5]).permutation(n_bars)
+    return anew(request, sounding(piece), np.sort(drawn[: round(strength * n_bars)]))
+
+
+def sounding(piece: Score) -> list[int]:
+    """The tracks that have notes."""
+    return [k for k, track in enumerate(piece.tracks) if len(track.notes)]
+
+
+def anew(request: Request, tracks: list[int], bars: IntArray) -> Task:
+    """The prompt without what begins in these bars of these tracks, which is to be written."""
+    piece = request.prompt
+    assert piece is not None
     n_bars = timing.n_bars(piece)
     lines = timing.bar_starts(piece, n_bars)
     cells = np.zeros((len(piece.tracks), n_bars), np.bool_)
-    cells[tracks, first:last] = True
-    start, stop = int(lines[first]), int(lines[last])
-    emptied = piece.with_tracks(
-        _emptied(track, start, stop) if k in tracks else track for k, track in enumerate(piece.tracks)
-    )
-    return Task(emptied, cells, style=request.style)
+    cells[np.ix_(np.array(tracks, np.int64), bars)] = True
+    for bar in bars.tolist():
+        start, stop = int(lines[bar]), int(lines[bar + 1])
+        piece = piece.with_tracks(
+            _emptied(track, start, stop) if k in tracks else track for k, track in enumerate(piece.tracks)
+        )
+    return Task(piece, cells, style=request.style)
 
 
 def _emptied(track: Track, start: int, stop: int) -> Track:

@@ -13,7 +13,7 @@ from musegen.compose.plan import Plan, PlannedState, any_of, only, scale_row
 from musegen.compose.request import Request, may_be_parallel
 from musegen.errors import RequestError
 from musegen.score.model import KeySignature, Score, TimeSignature, Track
-from musegen.score.theory import Key, parse_key
+from musegen.score.theory import Key, key_fits, parse_key
 from musegen.tokens import STYLES, VOCABULARY, Constraints, Remi
 from musegen.tokens.state import BoolRow
 from musegen.tokens.vocabulary import DRUM_PROGRAM, KEYS, MAX_BARS_LEFT, METRES, N_POLYPHONIES, STEPS_PER_QUARTER, TEMPI
@@ -126,13 +126,24 @@ def _keys_for(request: Request) -> BoolRow:
     """The keys the head may say: the one asked for, those that hold the motif, or any."""
     if request.key is not None:
         return only(VOCABULARY.id("Key", KEYS.index((request.key.fifths, request.key.mode))))
-    if request.motif is not None:
-        used = np.unique(melody(request.motif)["pitch"])
-        keys = [Key.from_signature(KeySignature(0, *key)) for key in KEYS]
-        fitting = [v for v, key in enumerate(keys) if abs(KEYS[v][0]) <= 5 and scale_row(key)[used].all()]
-        if fitting:
-            return only(*(VOCABULARY.id("Key", value) for value in fitting))
+    if request.motif is not None and (fitting := _fitting(request.motif)):
+        return only(*(VOCABULARY.id("Key", value) for value in fitting))
     return any_of("Key")
+
+
+def _fitting(motif: Score) -> list[int]:
+    """Values of the keys, of at most five accidentals, that hold every pitch of a motif."""
+    used = np.unique(melody(motif)["pitch"])
+    keys = [Key.from_signature(KeySignature(0, *key)) for key in KEYS]
+    return [v for v, key in enumerate(keys) if abs(KEYS[v][0]) <= 5 and scale_row(key)[used].all()]
+
+
+def keys_of_motif(motif: Score) -> Key | None:
+    """The likeliest by its pitch classes of the keys that hold a motif; None where none does."""
+    notes = melody(motif)
+    fits = key_fits(np.bincount(notes["pitch"] % 12, notes["duration"], 12))
+    keys = [Key.from_signature(KeySignature(0, *KEYS[value])) for value in _fitting(motif)]
+    return max(keys, key=lambda key: fits[key.tonic_pc + 12 * (key.mode == "minor")], default=None)
 
 
 def _metre_value(meter: tuple[int, int]) -> int:

@@ -31,6 +31,16 @@ def finish(score: Score, request: Request) -> Score:
     return replace(score, tracks=named(score.tracks), title=request.title or _title(score, request))
 
 
+def signed(score: Score, request: Request, model: str, checksum: str, redraws: int = 0) -> Score:
+    """The score with what made it: the model, the seed and the command."""
+    made: dict[str, object] = {"model": model, "checksum": checksum, "seed": request.seed}
+    if request.max_copy is not None:
+        made |= {"max_copy": request.max_copy, "redraws": redraws}
+    if request.made_with:
+        made["command"] = request.made_with
+    return stamped(score, made)
+
+
 def stamped(score: Score, made: dict[str, object]) -> Score:
     """The score with a text event that says how it was made; an older one of ours goes."""
     texts = tuple(text for text in score.texts if not text.text.startswith(MADE))

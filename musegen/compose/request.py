@@ -40,11 +40,25 @@ STRICT_STYLES = ("chorale", "hymn")
 
 
 @dataclass(frozen=True)
+class Denoising:
+    """How a diffusion model is run; None is its own choice, and all that a model of tokens takes."""
+
+    steps: int | None = None
+    """How often the whole clip is denoised, 1 to 1000."""
+    sampler: str | None = None
+    """One of musegen.diffusion.SAMPLERS."""
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        _within("steps", self.steps, 1, 1000)
+
+
+@dataclass(frozen=True)
 class Request:
     """A piece to write. What is None is the model's choice.
 
     Without a prompt it is a new piece. With one it is a continuation of it; or, with `infill`, some of its bars
-    written anew; or, with `harmonize`, new tracks beside some of its tracks.
+    written anew; or, with `harmonize`, new tracks beside some of its tracks; or, with `vary`, a variation of it.
 
     Attributes:
         bars: how many new bars, of a new piece or a continuation.
@@ -69,10 +83,12 @@ class Request:
         harmonize: indices of the tracks of the prompt that stand, while new tracks for `instruments` are written
             beside them in all its bars; other tracks are left out. Empty instruments: what the style is written for
             (chorale if none is said) but for its first, which the standing track takes.
+        vary: 0 to 1, how far a variation goes: 0 is the prompt itself, 1 a new piece of its frame.
         max_copy: the most notes that the piece may share with a work of the training set, those of the motif apart;
             what shares more is drawn again. None: as it comes.
         seed: what decides every draw; the same request and seed give the same bytes.
-        sampling: how tokens are chosen.
+        sampling: how tokens are chosen; of a diffusion model, its guidance.
+        denoising: how a diffusion model is run.
         title: the name of the piece in the file; empty for one made of style and seed.
         made_with: the command that makes this piece again; it is stored in the piece.
     """
@@ -96,9 +112,11 @@ class Request:
     infill: tuple[int, int] | None = None
     tracks: tuple[int, ...] = ()
     harmonize: tuple[int, ...] = ()
+    vary: float | None = None
     max_copy: int | None = None
     seed: int = 0
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    denoising: Denoising = field(default_factory=Denoising)
     title: str = ""
     made_with: str = ""
 
@@ -113,6 +131,7 @@ class Request:
         _within("polyphony", self.polyphony, 1, 64)
         _within("density", self.density, 1, 10)
         _within("max_copy", self.max_copy, *COPY_RANGE)
+        _within("vary", self.vary, 0, 1)
         _within("seed", self.seed, 0, 2**63 - 1)
         if self.style is not None and self.style not in STYLES:
             raise RequestError(f"unknown style {self.style!r}; the styles are {', '.join(STYLES)}")
@@ -140,8 +159,8 @@ class Request:
     def _check_alone(self) -> None:
         if self.from_bar is not None or self.only_new:
             raise RequestError("from_bar and only_new need a piece to continue")
-        if self.infill or self.tracks or self.harmonize:
-            raise RequestError("infill, tracks and harmonize need a piece to work on")
+        if self.infill or self.tracks or self.harmonize or self.vary is not None:
+            raise RequestError("infill, tracks, harmonize and vary need a piece to work on")
 
     def _check_beside(self, prompt: Score) -> None:
         """Check what is asked for against the piece it is asked of."""
@@ -154,6 +173,7 @@ class Request:
         ways = {
             "infill": self.infill,
             "harmonize": self.harmonize,
+            "vary": self.vary is not None,
             "from_bar": self.from_bar,
             "only_new": self.only_new,
         }
@@ -177,7 +197,7 @@ class Request:
         """How many bars are written, in part or whole."""
         if self.infill is not None:
             return self.infill[1] - self.infill[0] + 1
-        if self.harmonize:
+        if self.harmonize or self.vary is not None:
             assert self.prompt is not None
             return timing.n_bars(self.prompt)
         return self.bars

@@ -1,0 +1,166 @@
+"""A task as a diffusion model sees it: some bars of a piece as one array of cells, part given, part to be written.
+
+A part shows a track. What is given is every note that begins outside of the task's cells, with all that it sounds;
+the rest of the shown tracks is to be written. The notes of the piece itself are never rewritten: what the model writes
+is added to them.
+
+Letters: P parts, T steps, K pitches, N beats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from musegen import conditions, roll
+from musegen.compose.filling import Task
+from musegen.compose.passage import with_new
+from musegen.compose.request import Request
+from musegen.errors import RequestError
+from musegen.roll import STEPS_PER_QUARTER
+from musegen.score import timing
+from musegen.score.model import Array, Score
+from musegen.score.ops import slice_bars
+from musegen.score.theory import Key
+from musegen.tokens.harmony import parse_chord
+
+CONTEXT_BARS = 8
+"""Bars shown before and behind those that are written."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Cells and what is told of them.
+
+    Attributes:
+        first: the bar of the piece with which the canvas begins; bars: beats of each of its bars.
+        slots: the track of the piece that each part shows; n_parts: how many there are.
+        states: (P, T, K) the given cells; written: (P, T, K) of bool, which are to be written.
+        clip, beats, chords: as in conditions.
+        semitones: by how much the canvas lies above the piece.
+        allowed: (K,) of bool, the pitches that may be written.
+        begin: (P, T, K) what a variation begins with; strength: how far from it, 1 is from noise alone.
+    """
+
+    first: int
+    bars: tuple[int, ...]
+    slots: tuple[int, ...]
+    states: roll.States
+    written: Bools
+    clip: Array
+    beats: Array
+    chords: Array
+    semitones: int
+    allowed: Bools
+    begin: roll.States
+    strength: float = 1.0
+
+    @property
+    def n_parts(self) -> int:
+        """How many parts show a track."""
+        return len(self.slots)
+
+
+def canvas_of(task: Task, request: Request, n_parts: int, pitches: Bools | None, key: Key | None) -> Canvas:
+    """The bars of a task with some around them; `pitches` (128,) are those allowed, None all.
+
+    Raises:
+        RequestError: for drums, for more tracks than the model has parts, for metres that it cannot write.
+    """
+    todo = np.flatnonzero(task.cells.any(axis=0))
+    n_bars = task.cells.shape[1]
+    first, last = max(0, int(todo[0]) - CONTEXT_BARS), min(n_bars, int(todo[-1]) + 1 + CONTEXT_BARS)
+    part = slice_bars(replace(task.piece, chords=task.chords), first, last)
+    slots = _slots(task, part, n_parts)
+    bars = _beats(part, last - first)
+    placed = roll.place(part, n_parts, tracks=slots, n_bars=last - first)
+    if not np.array_equal(np.diff(placed.starts), np.array(bars) * STEPS_PER_QUARTER):
+        raise RequestError("a change of metre cuts a bar short there, which the diffusion model cannot write")
+    semitones = conditions.to_c(key)
+    written = np.zeros((n_parts, int(placed.starts[-1]), roll.N_PITCHES), np.bool_)
+    for i, slot in enumerate(slots):
+        written[i] = np.repeat(task.cells[slot, first:last], np.array(bars) * STEPS_PER_QUARTER)[:, None]
+    states = roll.rasterise(roll.moved(placed.notes, semitones), 0, written.shape[1], n_parts)
+    written &= states == roll.OFF  # a given note sounds on where others are to be written
+    metre = timing.metre_at(part, int(timing.bar_starts(part, last - first)[int(todo[0]) - first]))
+    rows = np.roll(np.ones(128, np.bool_) if pitches is None else pitches, semitones)
+    return Canvas(
+        first,
+        bars,
+        slots,
+        states,
+        written,
+        conditions.clip_values(task.style, key, request.density, (metre.numerator, metre.denominator)),
+        np.concatenate([
+            conditions.beat_values(beats, bar, bar + 1, n_bars) for bar, beats in enumerate(bars, first)
+        ]),
+        _chords(part, placed.starts, semitones),
+        semitones,
+        rows[roll.LOWEST : roll.HIGHEST + 1],
+        np.zeros_like(states),
+    )  # fmt: skip
+
+
+def _slots(task: Task, part: Score, n_parts: int) -> tuple[int, ...]:
+    """The tracks shown: those to write, and of the others the fullest while there is room."""
+    asked = [int(k) for k in np.flatnonzero(task.cells.any(axis=1))]
+    if any(part.tracks[k].is_drum for k in asked):
+        raise RequestError("the diffusion model writes no drums; name other tracks, or use the transformer")
+    if len(asked) > n_parts:
+        raise RequestError(
+            f"the diffusion model writes at most {n_parts} tracks at once, not {len(asked)}; name those to write, or "
+            "use the transformer"
+        )
+    others = [k for k, t in enumerate(part.tracks) if len(t.notes) and not t.is_drum and k not in asked]
+    others.sort(key=lambda k: -len(part.tracks[k].notes))
+    return tuple(sorted([*asked, *others[: n_parts - len(asked)]]))
+
+
+def _beats(part: Score, n_bars: int) -> tuple[int, ...]:
+    """Quarters of each bar."""
+    metres = [timing.metre_at(part, tick) for tick in timing.bar_starts(part, n_bars)[:-1].tolist()]
+    return tuple(conditions.beats_a_bar(metre.numerator, metre.denominator) for metre in metres)
+
+
+def _chords(part: Score, starts: Array, semitones: int) -> Array:
+    """(N, 25) what is told of the chords."""
+    rows = []
+    for chord in part.chords:
+        word = parse_chord(chord.symbol)
+        if word is not None:
+            rows.append((round(chord.time * STEPS_PER_QUARTER / part.ticks_per_beat), *word))
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    return conditions.chord_values(table, int(starts[-1]) // STEPS_PER_QUARTER, semitones)
+
+
+def written_notes(canvas: Canvas, states: roll.States) -> Array:
+    """The notes, at the pitch of the piece, that these cells have where the canvas was to be written (ROLL_NOTE)."""
+    cells = roll.mended(np.where(canvas.written, states, roll.OFF))
+    notes = roll.notes_of(cells)
+    notes["pitch"] -= canvas.semitones
+    return notes[(notes["pitch"] >= 0) & (notes["pitch"] <= 127)]
+
+
+def join(task: Task, canvas: Canvas, notes: Array) -> Score:
+    """The task's piece with new notes."""
+    piece = task.piece
+    lines = timing.bar_starts(piece, canvas.first + len(canvas.bars))[canvas.first :]
+    starts = np.concatenate(([0], np.cumsum(canvas.bars))) * STEPS_PER_QUARTER
+    begins, ends = (_ticks(steps, starts, lines, piece) for steps in (notes["step"], notes["step"] + notes["length"]))
+    fresh = {}
+    for i, slot in enumerate(canvas.slots):
+        own = notes["part"] == i
+        fresh[slot] = roll.as_notes(notes[own], begins[own], np.maximum(1, ends[own] - begins[own])).copy()
+    return with_new(piece, fresh, int(lines[0]))
+
+
+def _ticks(steps: Array, starts: Array, lines: Array, piece: Score) -> Any:
+    """The tick of each step, counted from its own bar line."""
+    bars = np.clip(np.searchsorted(starts, steps, side="right") - 1, 0, len(starts) - 2)
+    offsets = np.rint((steps - starts[bars]) * piece.ticks_per_beat / STEPS_PER_QUARTER).astype(np.int64)
+    return np.minimum(lines[bars] + offsets, lines[bars + 1])

@@ -1,0 +1,181 @@
+"""How a diffusion model is run: steps, sampler and guidance, and the denoiser of a whole canvas out of its windows.
+
+The network sees clips of at most its context; a longer canvas is covered by windows that overlap by half, each step
+denoises all of them, and where they overlap their means are averaged, nearer ones weighing more, so that no seam is
+written (DiffCollage: Zhang et al., 2023, with means in place of scores).
+
+Letters: P parts, T steps, K pitches, W windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musegen.compose.canvas import Canvas
+from musegen.compose.request import Denoising
+from musegen.diffusion import levels, per_row_noise, sampler
+from musegen.diffusion.posterior import cells_of, state_means, states_of
+from musegen.models.dit import Dit, Told
+
+GUIDED = (0.3, 5.0)
+"""Guidance acts between these noise levels: above it costs variety, below it changes nothing."""
+NEVER = -1e4
+"""The logit of what may not be written."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a canvas is drawn; the defaults are chosen by docs/benchmarks/diffusion.md."""
+
+    steps: int = 16
+    sampler: str = "dpmpp_2m_sde"
+    schedule: str = "log_uniform"
+    churn: float = 0.0
+    guidance: float = 1.5
+
+    @classmethod
+    def of(cls, asked: Denoising, guidance: float | None) -> Recipe:
+        """What is asked for, and the defaults else."""
+        own = cls()
+        return replace(
+            own,
+            steps=asked.steps or own.steps,
+            sampler=asked.sampler or own.sampler,
+            guidance=own.guidance if guidance is None else guidance,
+        )
+
+
+@dataclass(frozen=True)
+class Window:
+    """Beats `first` to `last` (excluded) of a canvas."""
+
+    first: int
+    last: int
+
+
+def windows(bars: Sequence[int], context: int) -> list[Window]:
+    """Whole bars (beats of each) in windows of at most `context` beats, each beginning amid the one before."""
+    edges = np.concatenate(([0], np.cumsum(bars)))
+    found: list[Window] = []
+    first = 0
+    while True:
+        last = max(first + 1, int(np.searchsorted(edges, edges[first] + context, side="right")) - 1)
+        if last == len(bars):
+            first = int(np.searchsorted(edges, edges[last] - context)) if found else first
+        found.append(Window(int(edges[first]), int(edges[last])))
+        if last == len(bars):
+            return found
+        first += max(1, (last - first) // 2)
+
+
+class CanvasDenoiser:
+    """E[x0 | x] of a canvas by a network; each call is told of the last one's estimate (self-conditioning)."""
+
+    def __init__(self, network: Dit, canvas: Canvas, guidance: float) -> None:
+        self.network = network
+        self.canvas = canvas
+        self.guidance = guidance
+        self.windows = windows(canvas.bars, network.config.context)
+        self.told = [_told(network, canvas, window) for window in self.windows]
+        self.weights = [self._weight(window) for window in self.windows]
+        self.known = torch.from_numpy(~canvas.written)[None, :, None]  # (1, P, 1, T, K)
+        self.cells = cells_of(torch.from_numpy(canvas.states)[None]) * self.known  # (1, P, 2, T, K)
+        self.allowed = torch.from_numpy(canvas.allowed)  # (K,)
+        self.previous = torch.zeros_like(self.cells)
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """(1, P, 2, T, K) -> (1, P, 2, T, K)."""
+        total, weight = torch.zeros_like(x), torch.zeros(x.shape[3])
+        for window, told, near in zip(self.windows, self.told, self.weights, strict=True):
+            steps = self._steps(window)
+            logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
+            logits = logits.masked_fill(~self.allowed, NEVER)
+            total[:, :, :, steps] += state_means(logits) * near[:, None]
+            weight[steps] += near
+        self.previous = torch.where(self.known, self.cells, total / weight[:, None])
+        return self.previous
+
+    def _logits(self, x: Tensor, sigma: float, told: Told, previous: Tensor) -> Tensor:
+        """The network's logits, with guidance led away from those of a clip of which nothing is said."""
+        level = torch.tensor([sigma])
+        if self.guidance == 1 or not GUIDED[0] < sigma <= GUIDED[1]:
+            return self.network(x, level, told, previous)  # type: ignore[no-any-return]
+        both = _stacked(told, told.without_conditions())
+        asked, anything = self.network(x.repeat(2, 1, 1, 1, 1), level.repeat(2), both, previous.repeat(2, 1, 1, 1, 1))
+        return (anything + self.guidance * (asked - anything)).unsqueeze(0)  # type: ignore[no-any-return]
+
+    def _steps(self, window: Window) -> slice:
+        beat = self.network.config.beat
+        return slice(window.first * beat, window.last * beat)
+
+    def _weight(self, window: Window) -> Tensor:
+        """(steps,) how much the window counts: more in its middle, but for the ends of the canvas."""
+        n = (window.last - window.first) * self.network.config.beat
+        rising = torch.arange(1, n + 1) / n
+        left = torch.ones(n) if window.first == 0 else rising
+        right = torch.ones(n) if window.last == sum(self.canvas.bars) else rising.flip(0)
+        return torch.minimum(left, right)
+
+
+def _told(network: Dit, canvas: Canvas, window: Window) -> Told:
+    """What the network is told of a window."""
+    beats = slice(window.first, window.last)
+    steps = slice(window.first * network.config.beat, window.last * network.config.beat)
+    known = torch.from_numpy(~canvas.written[:, steps])[None, :, None].float()
+    return Told(
+        torch.from_numpy(canvas.clip)[None],
+        torch.from_numpy(canvas.beats[beats])[None],
+        torch.from_numpy(canvas.chords[beats])[None].float(),
+        torch.ones((1, window.last - window.first), dtype=torch.bool),
+        known,
+        cells_of(torch.from_numpy(canvas.states[:, steps])[None]) * known,
+        torch.arange(network.config.n_parts)[None] < canvas.n_parts,
+    )
+
+
+def _stacked(first: Told, second: Told) -> Told:
+    names = ("clip", "beats", "chords", "valid", "known", "cells", "parts")
+    return Told(*(torch.cat((getattr(first, name), getattr(second, name))) for name in names))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a canvas has become after `done` of `steps` steps; at the end, means (P, 2, T, K) of its cells."""
+
+    done: int
+    steps: int
+    means: Tensor
+
+    @property
+    def states(self) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+        """(P, T, K), the likeliest state of each cell."""
+        return states_of(self.means[None])[0].numpy()
+
+    @property
+    def onsets(self) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+        """(P, T, K), how likely each cell is an onset."""
+        return self.means[:, 0].numpy()
+
+
+def draw(network: Dit, canvas: Canvas, recipe: Recipe, seed: int) -> Iterator[Drawn]:
+    """Denoise a canvas step by step, from noise or from what `canvas.begin` shows under some of it."""
+    shape = network.config
+    top = shape.sigma_max if canvas.strength >= 1 else start_level(canvas.strength, shape.sigma_min, shape.sigma_max)
+    sigmas = levels(recipe.schedule, recipe.steps, min(shape.sigma_min, top / 2), top)
+    noise = per_row_noise([seed])
+    denoise = CanvasDenoiser(network, canvas, recipe.guidance)
+    begin = cells_of(torch.from_numpy(canvas.begin)[None])
+    with torch.inference_mode():
+        x = begin + top * noise(begin)
+        for step in sampler(recipe.sampler)(denoise, x, sigmas, noise, churn=recipe.churn):
+            yield Drawn(step.index + 1, recipe.steps, step.denoised[0])
+
+
+def start_level(strength: float, lowest: float, highest: float) -> float:
+    """The noise that a variation begins with: even in its logarithm, from where nothing changes to where all does."""
+    return float(lowest ** (1 - strength) * highest**strength)
