@@ -44,13 +44,24 @@ def frozen(rows: Iterable[Any] | Array, dtype: np.dtype[Any]) -> Array:
     Controllers at one tick keep their order, since it has a meaning (a parameter's number before its value).
     """
     array = np.array(rows if isinstance(rows, np.ndarray) else list(rows), dtype=dtype)
-    if dtype == NOTE_DTYPE:
-        order = np.lexsort([array[name] for name in ("velocity", "duration", "pitch", "start")])
-    else:
-        order = np.argsort(array["time"], kind="stable")
-    array = array[order]
+    if not _in_order(array):
+        if dtype == NOTE_DTYPE:
+            order = np.lexsort([array[name] for name in ("velocity", "duration", "pitch", "start")])
+        else:
+            order = np.argsort(array["time"], kind="stable")
+        array = array[order]
     array.flags.writeable = False
     return array
+
+
+def _in_order(rows: Array) -> bool:
+    """Whether rows are surely sorted as `frozen` sorts them: notes of one start and pitch have to be looked at."""
+    if rows.dtype != NOTE_DTYPE:
+        times = rows["time"]
+        return bool((times[1:] >= times[:-1]).all())
+    starts, pitches = rows["start"], rows["pitch"]
+    later, together = starts[1:] > starts[:-1], starts[1:] == starts[:-1]
+    return bool((later | (together & (pitches[1:] > pitches[:-1]))).all())
 
 
 @cache
