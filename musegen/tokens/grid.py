@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from musegen.errors import RequestError
 from musegen.score import timing
-from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, TimeSignature, Track, frozen
+from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, TimeSignature, Track
 from musegen.tokens.harmony import chord_symbol, parse_chord
 from musegen.tokens.state import METRE_STEPS
 from musegen.tokens.vocabulary import (
@@ -48,6 +48,7 @@ GRID_NOTE = np.dtype(
 """A note on the grid: onset in steps from the start of the piece, duration and velocity as vocabulary values."""
 
 _STEPS = np.array(DURATIONS)
+_TICKS = _STEPS * TICKS_PER_STEP
 _METRE_INDEX = {metre: i for i, metre in enumerate(METRES)}
 _KEY_INDEX = {key: i for i, key in enumerate(KEYS)}
 _AT_MOST: IntArray = np.searchsorted(_STEPS, np.arange(DURATIONS[-1] + 1), side="right") - 1
@@ -140,24 +141,24 @@ def _without_releases(score: Score) -> Score:
 
 
 def in_order(notes: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    """GRID_NOTE rows sorted by (track, onset, pitch); those of a track most often are already."""
-    key = (notes["track"].astype(np.int64) << 48) | (notes["onset"] << 7) | notes["pitch"]
-    if (key[1:] < key[:-1]).any():
-        notes = notes[key.argsort(kind="stable")]
-    return notes
+    """GRID_NOTE rows sorted by (track, onset, pitch), as most often they are already."""
+    keys = _keys(notes)
+    return notes.take(keys.argsort(kind="stable")) if (keys[1:] < keys[:-1]).any() else notes
+
+
+def _keys(notes: npt.NDArray[np.void]) -> IntArray:
+    """Numbers that rise with (track, onset, pitch)."""
+    keys: IntArray = notes["track"].astype(np.int64) << 48 | notes["onset"] << 7 | notes["pitch"]
+    return keys
 
 
 def to_score(grid: Grid) -> Score:
     """The score that a grid says, 480 ticks a quarter."""
     lines = grid.starts * TICKS_PER_STEP
-    notes = np.empty(len(grid.notes), NOTE_DTYPE)
-    notes["start"] = grid.notes["onset"] * TICKS_PER_STEP
-    notes["duration"] = (_STEPS * TICKS_PER_STEP).take(grid.notes["duration"])
-    notes["pitch"] = grid.notes["pitch"]
-    notes["velocity"] = grid.notes["velocity"] * VELOCITY_CLASS + VELOCITY_CLASS // 2
     bounds = grid.notes["track"].searchsorted(np.arange(len(grid.programs) + 1)).tolist()
+    notes = _score_notes(grid.notes)
     tracks = tuple(
-        Track(frozen(notes[start:stop], NOTE_DTYPE), program=program % 128, is_drum=program == DRUM_PROGRAM)
+        Track(notes[start:stop], program=program % 128, is_drum=program == DRUM_PROGRAM)
         for program, start, stop in zip(grid.programs, bounds[:-1], bounds[1:], strict=True)
     )
     times = lines.take(grid.chords[:, 0]) + grid.chords[:, 1] * TICKS_PER_STEP
@@ -173,6 +174,20 @@ def to_score(grid: Grid) -> Score:
         ),
         end=int(lines[-1]),
     )
+
+
+def _score_notes(rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """The notes of a grid as those of a Score, read-only; Tracks take them without another look at their order."""
+    keys = _keys(rows)
+    if (keys[1:] <= keys[:-1]).any():
+        rows = rows.take(np.lexsort((rows["velocity"], rows["duration"], keys)))
+    notes = np.empty(len(rows), NOTE_DTYPE)
+    notes["start"] = rows["onset"] * TICKS_PER_STEP
+    notes["duration"] = _TICKS.take(rows["duration"])
+    notes["pitch"] = rows["pitch"]
+    notes["velocity"] = rows["velocity"] * VELOCITY_CLASS + VELOCITY_CLASS // 2
+    notes.flags.writeable = False
+    return notes
 
 
 def _changes(lines: IntArray, values: IntArray) -> list[tuple[int, int]]:
