@@ -30,20 +30,19 @@ from musegen.tokens.state import (
     HARMONY,
     HEAD,
     MASKED,
+    METRE_STEPS,
     MODIFIERS,
     NOTES,
     BoolRow,
     Constraints,
     Part,
     State,
-    metre_steps,
 )
-from musegen.tokens.vocabulary import DURATIONS, MAX_BARS_LEFT, MAX_TRACKS, METRES, VOCABULARY
+from musegen.tokens.vocabulary import DURATIONS, MAX_BARS_LEFT, MAX_TRACKS, VOCABULARY
 
 _B = VOCABULARY.blocks
 _AFTER_POSITION, _AFTER_VELOCITY, _AFTER_DURATION = (MODIFIERS.index(name) + 1 for name in MODIFIERS)
 _STEPS = np.array(DURATIONS)
-_METRE_STEPS = np.array([metre_steps(metre) for metre in range(len(METRES))])
 _FIRST_OF_NOTES = _B["Track"].start
 
 
@@ -121,7 +120,7 @@ class GrammarState(State):
             return
         if self.frame == 0 and self.bar > 0:
             sounding_to = max(int(part.silent_from.max()) for part in self.parts)
-            mask[_B["Metre"].slice] = self.bar_start + (self.left + 1) * _METRE_STEPS >= sounding_to
+            mask[_B["Metre"].slice] = self.bar_start + (self.left + 1) * METRE_STEPS >= sounding_to
             mask[_B["Metre"].start + self.metre] = False
         for name, now in (("Tempo", self.tempo), ("Key", self.key)):
             if self.frame <= FRAME.index(name) and self.bar > 0:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from musegen.errors import RequestError
 from musegen.score import timing
-from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, TimeSignature, Track, frozen
+from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, TimeSignature, Track
 from musegen.tokens.harmony import chord_symbol, parse_chord
-from musegen.tokens.state import metre_steps
+from musegen.tokens.state import METRE_STEPS
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
     DURATIONS,
@@ -48,6 +48,7 @@ GRID_NOTE = np.dtype(
 """A note on the grid: onset in steps from the start of the piece, duration and velocity as vocabulary values."""
 
 _STEPS = np.array(DURATIONS)
+_TICKS = _STEPS * TICKS_PER_STEP
 _METRE_INDEX = {metre: i for i, metre in enumerate(METRES)}
 _KEY_INDEX = {key: i for i, key in enumerate(KEYS)}
 _AT_MOST: IntArray = np.searchsorted(_STEPS, np.arange(DURATIONS[-1] + 1), side="right") - 1
@@ -78,8 +79,7 @@ class Grid:
     @property
     def starts(self) -> IntArray:
         """(bars + 1,) the bar lines in steps."""
-        lengths = [metre_steps(int(metre)) for metre in self.metres]
-        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return np.concatenate(([0], METRE_STEPS[self.metres].cumsum()))
 
     def slice_bars(self, first: int, last: int) -> Grid:
         """The bars first to last - 1 (from 0) as a piece: the notes that begin in them, and the chord in force."""
@@ -140,18 +140,28 @@ def _without_releases(score: Score) -> Score:
     return score.with_tracks(strokes(track) if track.is_drum else track for track in score.tracks)
 
 
+def in_order(notes: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """GRID_NOTE rows sorted by (track, onset, pitch), as most often they are already."""
+    keys = _keys(notes)
+    return notes.take(keys.argsort(kind="stable")) if (keys[1:] < keys[:-1]).any() else notes
+
+
+def _keys(notes: npt.NDArray[np.void]) -> IntArray:
+    """Numbers that rise with (track, onset, pitch)."""
+    keys: IntArray = notes["track"].astype(np.int64) << 48 | notes["onset"] << 7 | notes["pitch"]
+    return keys
+
+
 def to_score(grid: Grid) -> Score:
     """The score that a grid says, 480 ticks a quarter."""
     lines = grid.starts * TICKS_PER_STEP
-    notes = np.zeros(len(grid.notes), NOTE_DTYPE)
-    notes["start"] = grid.notes["onset"] * TICKS_PER_STEP
-    notes["duration"] = _STEPS[grid.notes["duration"]] * TICKS_PER_STEP
-    notes["pitch"] = grid.notes["pitch"]
-    notes["velocity"] = grid.notes["velocity"] * VELOCITY_CLASS + VELOCITY_CLASS // 2
+    bounds = grid.notes["track"].searchsorted(np.arange(len(grid.programs) + 1)).tolist()
+    notes = _score_notes(grid.notes)
     tracks = tuple(
-        Track(frozen(notes[grid.notes["track"] == k], NOTE_DTYPE), program=program % 128, is_drum=program == 128)
-        for k, program in enumerate(grid.programs)
+        Track(notes[start:stop], program=program % 128, is_drum=program == DRUM_PROGRAM)
+        for program, start, stop in zip(grid.programs, bounds[:-1], bounds[1:], strict=True)
     )
+    times = lines.take(grid.chords[:, 0]) + grid.chords[:, 1] * TICKS_PER_STEP
     return Score(
         STEPS_PER_QUARTER * TICKS_PER_STEP,
         tracks,
@@ -159,18 +169,34 @@ def to_score(grid: Grid) -> Score:
         time_signatures=tuple(TimeSignature(t, *METRES[v]) for t, v in _changes(lines, grid.metres)),
         key_signatures=tuple(KeySignature(t, *KEYS[v]) for t, v in _changes(lines, grid.keys)),
         chords=tuple(
-            Chord(int(lines[bar] + position * TICKS_PER_STEP), chord_symbol(int(chord), int(bass)))
-            for bar, position, chord, bass in grid.chords
+            Chord(time, chord_symbol(chord, bass))
+            for time, (chord, bass) in zip(times.tolist(), grid.chords[:, 2:].tolist(), strict=True)
         ),
         end=int(lines[-1]),
     )
 
 
+def _score_notes(rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """The notes of a grid as those of a Score, read-only; Tracks take them without another look at their order."""
+    keys = _keys(rows)
+    if (keys[1:] <= keys[:-1]).any():
+        rows = rows.take(np.lexsort((rows["velocity"], rows["duration"], keys)))
+    notes = np.empty(len(rows), NOTE_DTYPE)
+    notes["start"] = rows["onset"] * TICKS_PER_STEP
+    notes["duration"] = _TICKS.take(rows["duration"])
+    notes["pitch"] = rows["pitch"]
+    notes["velocity"] = rows["velocity"] * VELOCITY_CLASS + VELOCITY_CLASS // 2
+    notes.flags.writeable = False
+    return notes
+
+
 def _changes(lines: IntArray, values: IntArray) -> list[tuple[int, int]]:
     """(tick, value) wherever a per-bar value is said and differs from the last one."""
-    said = np.flatnonzero(values >= 0)
-    new = [i for k, i in enumerate(said) if k == 0 or values[said[k - 1]] != values[i]]
-    return [(int(lines[i]), int(values[i])) for i in new]
+    said = (values >= 0).nonzero()[0]
+    new = np.ones(len(said), np.bool_)
+    new[1:] = values[said[1:]] != values[said[:-1]]
+    at = said[new]
+    return list(zip(lines[at].tolist(), values[at].tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from musegen.errors import RequestError
 from musegen.score.model import Score
 from musegen.tokens.controls import Controls
 from musegen.tokens.grammar import Grammar
-from musegen.tokens.grid import GRID_NOTE, Grid, to_grid, to_score
+from musegen.tokens.grid import GRID_NOTE, Grid, in_order, to_grid, to_score
+from musegen.tokens.reading import Frame, IntArray, Types, read_body, read_frame
 from musegen.tokens.state import ATTRIBUTES, Constraints
 from musegen.tokens.trace import bar_offsets, trace
 from musegen.tokens.vocabulary import KEYS, MAX_BARS_LEFT, STEPS_PER_QUARTER, STYLES, VOCABULARY
@@ -79,23 +80,16 @@ class Remi:
 
     def grid(self, ids: npt.NDArray[np.integer]) -> Grid:
         """Read (T,) ids; the inverse of `encode_grid`. Raises RequestError for no piece."""
-        read = trace(ids, sounding=False)
-        types, values = VOCABULARY.types[ids], VOCABULARY.values[ids]
-        is_note = read.onsets >= 0
-        notes = np.zeros(int(is_note.sum()), GRID_NOTE)
-        notes["track"], notes["bar"] = read.tracks[is_note], read.bars[is_note]
-        notes["onset"], notes["pitch"] = read.onsets[is_note], values[is_note]
-        notes["duration"], notes["velocity"] = read.attributes[is_note, 2], read.attributes[is_note, 3]
-        notes = notes[np.lexsort((notes["pitch"], notes["onset"], notes["track"]))]
-        said = {}
-        for name in ("Tempo", "Key"):
-            said[name] = np.full(len(read.metres), -1, np.int64)
-            where = np.flatnonzero(types == VOCABULARY.type_index[name])
-            said[name][np.maximum(read.bars[where], 0)] = values[where]
-            last = np.maximum.accumulate(np.where(said[name] >= 0, np.arange(len(read.metres)), 0))
-            said[name] = said[name][last]
-        chords = self._chords(types, values, read.bars)
-        return Grid(read.programs, read.metres, said["Tempo"], said["Key"], notes, chords)
+        types, values = VOCABULARY.types.take(ids), VOCABULARY.values.take(ids)
+        frame = read_frame(types, values)
+        body = read_body(types, values, frame)
+        notes = np.empty(len(body.notes), GRID_NOTE)
+        notes["onset"] = body.onsets
+        of_tokens = ("track", body.tracks), ("bar", body.bars), ("pitch", body.values)
+        for name, column in (*of_tokens, ("duration", body.durations), ("velocity", body.velocities)):
+            notes[name] = column.take(body.notes)
+        chords = self._chords(types, values, frame)
+        return Grid(frame.programs, frame.metres, frame.tempi, frame.keys, in_order(notes), chords)
 
     def quantize(self, score: Score) -> Score:
         """What is left of a score on the grid; decoding what was encoded gives just this."""
@@ -155,16 +149,17 @@ class Remi:
         return head + [word("Instrument", program) for program in grid.programs or (0,)]
 
     @staticmethod
-    def _chords(
-        types: npt.NDArray[np.int16], values: npt.NDArray[np.int16], bars: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
-        kind = VOCABULARY.type_index
-        rows = []
-        for i in np.flatnonzero(types == kind["Chord"]):
-            position = int(values[i - 1]) if types[i - 1] == kind["Position"] else 0
-            followed = i + 1 < len(types) and types[i + 1] == kind["Bass"]
-            rows.append((int(bars[i]), position, int(values[i]), int(values[i + 1]) if followed else -1))
-        return np.array(sorted(rows), np.int64).reshape(-1, 4)
+    def _chords(types: Types, values: Types, frame: Frame) -> IntArray:
+        """(n, 4) as in Grid."""
+        at = (types == VOCABULARY.type_index["Chord"]).nonzero()[0]
+        if not len(at):
+            return np.zeros((0, 4), np.int64)
+        at_position = types[at - 1] == VOCABULARY.type_index["Position"]
+        over_bass = np.append(types, 0)[at + 1] == VOCABULARY.type_index["Bass"]
+        positions = np.where(at_position, values[at - 1], 0)
+        basses = np.where(over_bass, np.append(values, 0)[at + 1], -1)
+        rows = np.stack((frame.bars(at), positions, values[at], basses), axis=1).astype(np.int64)
+        return rows[np.lexsort(rows.T[::-1])]
 
 
 assert STEPS_PER_QUARTER == 24  # grid.TICKS_PER_STEP makes 480 ticks a quarter of it

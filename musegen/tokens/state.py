@@ -2,7 +2,7 @@
 
 `State.advance` takes one token and `State.attributes` says what the model is told about the place beside the id.
 It is plain Python on a few integers: what follows a token depends on everything before it, and a piece is
-generated one token at a time. `remi.trace` computes the same for a whole piece at once; a test holds them together.
+generated one token at a time. `trace` computes the same for a whole piece at once; a test holds them together.
 """
 
 from __future__ import annotations
@@ -75,6 +75,10 @@ def metre_steps(metre: int) -> int:
     """Length in steps of a bar of the metre with this index."""
     numerator, denominator = METRES[metre]
     return numerator * 4 * STEPS_PER_QUARTER // denominator
+
+
+METRE_STEPS = np.array([metre_steps(metre) for metre in range(len(METRES))])
+"""(metres,) the same of all."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Score -> MIDI file. The rules stand in midi.py.
 
-The channel messages of all Tracks are laid out and sorted as arrays at once; meta and sysex events, which differ in
-length, are set into the gaps left for them.
+The channel messages of all Tracks are made as arrays at once, a kind after the other; midi_layout.py puts them in order
+and writes them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ import numpy as np
 
 from musegen.errors import FileFormatError
 from musegen.score.formats import smf
+from musegen.score.formats.midi_layout import BENDS, CONTROLS, OFF, ON, PRESSURES, PROGRAMS, Rows, laid_out, packed
 from musegen.score.formats.options import WriteOptions
 from musegen.score.model import Array, MidiEvent, Score, Text, Track
 
 MELODIC_CHANNELS = tuple(channel for channel in range(16) if channel != smf.DRUM_CHANNEL)
 UNSAID_RELEASE = 64
 
-_CHUNK, _TICK, _RANK, _STATUS, _DATA1, _DATA2 = range(6)  # rows of a table, a column an event
-_WORDS, _OFF, _CONTROLS, _PROGRAMS, _BENDS, _PRESSURES, _ON, _END = range(8)  # ranks at one tick
-_RANK_BITS, _TICK_BITS = 3, 31
-_END_OF_TRACK = smf.meta(smf.END_OF_TRACK, b"")
-Special = tuple[int, int, bytes]
-"""(chunk, tick, message)."""
-Rows = tuple[Array, int, int | Array, Array, Array]
-"""(ticks, rank, status, data1, data2); data2 is -1 in messages of one data byte."""
+_LIMITS: dict[str, tuple[tuple[str, int, int] | None, ...]] = {
+    "notes": (
+        ("time", 0, smf.MAX_TICK), ("pitch", 0, 127), ("duration", 0, smf.MAX_TICK), ("velocity", 1, 127)
+    ),
+    "controls": (None, ("controller number", 0, 127), ("controller value", 0, 127)),
+    "bends": (None, ("pitch bend", -8192, 8191)),
+    "program_changes": (None, ("program", 0, 127)),
+    "pressures": (None, ("pitch of an aftertouch", -1, 127), ("aftertouch", 0, 127)),
+    "releases": (None, None, ("release", 0, 127)),
+}  # fmt: skip
+"""The name and range of each column of the arrays of a Track; every tick is looked at as well when all are there."""
 
 
 def to_bytes(score: Score, options: WriteOptions | None = None, warn: Callable[[str], None] = lambda _: None) -> bytes:
@@ -37,16 +41,17 @@ def to_bytes(score: Score, options: WriteOptions | None = None, warn: Callable[[
     midi_format = (options or WriteOptions()).midi_format
     if score.ticks_per_beat > 0x7FFF:
         raise FileFormatError(f"{score.ticks_per_beat} ticks per beat do not fit a MIDI file; the most is 32767")
+    chunks = np.arange(1, 1 + len(score.tracks)) if midi_format else np.zeros(len(score.tracks), np.int64)
     specials = [(0, tick, message) for tick, message in _conductor(score)]
-    tables: list[Array] = []
-    for number, (track, channel) in enumerate(zip(score.tracks, channels(score), strict=True), start=1):
-        _check_ranges(number, track, channel)
-        chunk = number if midi_format else 0
+    for chunk, track in zip(chunks.tolist(), score.tracks, strict=True):
         specials += [(chunk, tick, message) for tick, message in _words(track, named=midi_format > 0)]
-        tables += [_table(chunk, *rows) for rows in _messages(track, channel)]
+    rows = [
+        (chunks.take(numbers), ticks, rank, messages)
+        for numbers, ticks, rank, messages in _messages(score.tracks, channels(score))
+    ]
     if not midi_format and any(track.name not in {"", score.title} for track in score.tracks):
         warn("format 0 has one track, so the names of the tracks are not written")
-    bodies = _laid_out(1 + len(score.tracks) if midi_format else 1, tables, specials, score.end)
+    bodies = laid_out(1 + len(score.tracks) if midi_format else 1, rows, specials, score.end)
     return smf.join(score.ticks_per_beat, bodies, midi_format)
 
 
@@ -117,136 +122,109 @@ def _others(events: Sequence[MidiEvent]) -> Iterator[tuple[int, bytes]]:
         yield event.time, head + smf.variable(len(payload)) + payload
 
 
-def _messages(track: Track, channel: int) -> Iterator[Rows]:
-    """The channel messages of a Track, by kind; a Track with nothing to play and no channel states no program."""
-    words = Track(name=track.name, lyrics=track.lyrics, texts=track.texts, others=track.others)
-    if track == words:
+def _messages(tracks: Sequence[Track], channels: Sequence[int]) -> Iterator[Rows]:
+    """The channel messages of all Tracks, by kind, with the number of the Track where Rows have the chunk."""
+    channel = np.array(channels, np.int64)
+    yield from _programs(tracks, channel)
+    _columns(tracks, "releases")  # their ranges, of those too that no note takes
+    numbers, columns = _columns(tracks, "notes")
+    if len(numbers):
+        yield from _notes(numbers, columns, channel.take(numbers), _releases(tracks, columns[0] + columns[2]))
+    numbers, columns = _columns(tracks, "controls")
+    if len(numbers):
+        yield numbers, columns[0], CONTROLS, packed(smf.CONTROL | channel[numbers], *columns[1:])
+    numbers, columns = _columns(tracks, "bends")
+    if len(numbers):
+        value = columns[1] + 8192
+        yield numbers, columns[0], BENDS, packed(smf.BEND | channel[numbers], value & 0x7F, value >> 7)
+    numbers, columns = _columns(tracks, "pressures")
+    if len(numbers):
+        ticks, pitches, values = columns
+        keyed = packed(smf.KEY_PRESSURE | channel[numbers], pitches, values)
+        yield (
+            numbers,
+            ticks,
+            PRESSURES,
+            np.where(pitches >= 0, keyed, packed(smf.CHANNEL_PRESSURE | channel[numbers], values)),
+        )
+
+
+def _columns(tracks: Sequence[Track], name: str) -> tuple[Array, list[Array]]:
+    """(n,) the numbers of the Tracks, from 0, of all rows of the arrays of this name, and their columns as int64.
+
+    Raises:
+        FileFormatError: if a value is out of its range.
+    """
+    arrays = [getattr(track, name) for track in tracks]
+    sizes = [len(rows) for rows in arrays]
+    if not any(sizes):
+        return np.zeros(0, np.int64), []
+    numbers = np.arange(len(arrays)).repeat(sizes)
+    columns = [np.concatenate([rows[field] for rows in arrays], dtype=np.int64) for field in arrays[0].dtype.names]
+    for limits, values in zip(_LIMITS[name], columns, strict=True):
+        if limits and (values.min() < limits[1] or values.max() > limits[2]):
+            first = ((values < limits[1]) | (values > limits[2])).argmax()
+            raise _out_of_range(int(numbers[first]), *limits, int(values[first]))
+    return numbers, columns
+
+
+def _out_of_range(number: int, what: str, low: int, high: int, value: int) -> FileFormatError:
+    return FileFormatError(f"track {number + 1}: {what} {value} is out of range; it goes from {low} to {high}")
+
+
+def _programs(tracks: Sequence[Track], channel: Array) -> Iterator[Rows]:
+    """The program of each Track and its changes; one with nothing to play and no channel states none."""
+    for number, track in enumerate(tracks):
+        if not 0 <= channel[number] <= 15:
+            raise _out_of_range(number, "channel", 0, 15, int(channel[number]))
+        if not 0 <= track.program <= 127:
+            raise _out_of_range(number, "program", 0, 127, track.program)
+    numbers = np.array([number for number, track in enumerate(tracks) if _plays(track)], np.int64)
+    programs = np.array([track.program for track in tracks], np.int64)[numbers]
+    ticks = np.zeros(len(numbers), np.int64)
+    changing, columns = _columns(tracks, "program_changes")
+    if len(changing):
+        order = np.append(numbers, changing).argsort(kind="stable")
+        numbers, ticks, programs = (
+            np.append(first, later)[order]
+            for first, later in zip((numbers, ticks, programs), (changing, *columns), strict=True)
+        )
+    yield numbers, ticks, PROGRAMS, packed(smf.PROGRAM | channel[numbers], programs)
+
+
+def _plays(track: Track) -> bool:
+    if track.program or track.is_drum or track.channel is not None:
+        return True
+    return any(len(getattr(track, name)) for name in _LIMITS)
+
+
+def _notes(numbers: Array, columns: Sequence[Array], channel: Array, releases: Array) -> Iterator[Rows]:
+    starts, pitches, durations, velocities = columns
+    on = packed(smf.NOTE_ON | channel, pitches, velocities)
+    off = packed(smf.NOTE_OFF | channel, pitches, releases)
+    lasts = durations > 0
+    if lasts.all():
+        yield numbers, starts + durations, OFF, off
+        yield numbers, starts, ON, on
         return
-    notes, controls, bends, pressures = track.notes, track.controls, track.bends, track.pressures
-    if len(notes):
-        ends, lasts = notes["start"] + notes["duration"], notes["duration"] > 0
-        releases = _releases(track, ends)
-        yield ends[lasts], _OFF, smf.NOTE_OFF | channel, notes["pitch"][lasts], releases[lasts]
-    if len(controls):
-        yield controls["time"], _CONTROLS, smf.CONTROL | channel, controls["number"], controls["value"]
-    changes = track.program_changes
-    times, programs = np.append(0, changes["time"]), np.append(track.program, changes["program"])
-    yield times, _PROGRAMS, smf.PROGRAM | channel, programs, np.full(len(times), -1)
-    if len(bends):
-        value = bends["value"].astype(np.int64) + 8192
-        yield bends["time"], _BENDS, smf.BEND | channel, value & 0x7F, value >> 7
-    if len(pressures):
-        keyed = pressures["pitch"] >= 0
-        status = np.where(keyed, smf.KEY_PRESSURE, smf.CHANNEL_PRESSURE) | channel
-        first = np.where(keyed, pressures["pitch"], pressures["value"])
-        yield pressures["time"], _PRESSURES, status, first, np.where(keyed, pressures["value"], -1)
-    if len(notes) and lasts.all():
-        yield notes["start"], _ON, smf.NOTE_ON | channel, notes["pitch"], notes["velocity"]
-    elif len(notes):  # a note of no length ends after it has begun
-        twice = np.repeat(np.arange(len(notes)), np.where(lasts, 1, 2))
-        begins = np.append(True, twice[1:] != twice[:-1])
-        status = np.where(begins, smf.NOTE_ON, smf.NOTE_OFF) | channel
-        second = np.where(begins, notes["velocity"][twice], releases[twice])
-        yield notes["start"][twice], _ON, status, notes["pitch"][twice], second
+    yield numbers[lasts], (starts + durations)[lasts], OFF, off[lasts]
+    twice = np.arange(len(starts)).repeat(np.where(lasts, 1, 2))  # a note of no length ends after it has begun
+    begins = np.append(True, twice[1:] != twice[:-1])
+    yield numbers[twice], starts[twice], ON, np.where(begins, on[twice], off[twice])
 
 
-def _releases(track: Track, ends: Array) -> Array:
-    """For each note the velocity of its release."""
+def _releases(tracks: Sequence[Track], ends: Array) -> Array:
+    """For each note of all Tracks the velocity of its release."""
     result = np.full(len(ends), UNSAID_RELEASE)
-    if len(track.releases):
-        said: dict[tuple[int, int], list[int]] = {}
-        for time, pitch, value in reversed(track.releases.tolist()):
-            said.setdefault((time, pitch), []).append(value)
-        for index, place in enumerate(zip(ends.tolist(), track.notes["pitch"].tolist(), strict=True)):
-            if said.get(place):
-                result[index] = said[place].pop()
+    first = 0
+    for track in tracks:
+        if len(track.releases):
+            said: dict[tuple[int, int], list[int]] = {}
+            for time, pitch, value in reversed(track.releases.tolist()):
+                said.setdefault((time, pitch), []).append(value)
+            pitches = track.notes["pitch"].tolist()
+            for index, place in enumerate(zip(ends[first:].tolist(), pitches, strict=False), first):
+                if said.get(place):
+                    result[index] = said[place].pop()
+        first += len(track.notes)
     return result
-
-
-# ---- bytes -----------------------------------------------------------------------------------------------------
-
-
-def _table(chunk: int, *rows: int | Array) -> Array:
-    """(6, n) int64: the rows behind that of their chunk."""
-    table = np.empty((6, len(rows[0]) if isinstance(rows[0], np.ndarray) else 1), np.int64)
-    for row, values in enumerate((chunk, *rows)):
-        table[row] = values
-    return table
-
-
-def _laid_out(n_chunks: int, tables: Sequence[Array], specials: Sequence[Special], end: int) -> list[bytes]:
-    """The bodies of the chunks: every event behind its wait, and the end of the track at `end` or the last event."""
-    words = np.full((6, len(specials)), -1, np.int64)
-    words[:_STATUS] = np.array([(chunk, tick, _WORDS) for chunk, tick, _ in specials], np.int64).reshape(-1, 3).T
-    events = np.concatenate((words, *tables), axis=1)
-    wrong = events[_TICK][(events[_TICK] < 0) | (events[_TICK] > smf.MAX_TICK)]
-    if len(wrong):
-        raise FileFormatError(f"something stands at tick {wrong[0]}; ticks go from 0 to {smf.MAX_TICK}")
-    ends = np.full(n_chunks, end)
-    np.maximum.at(ends, events[_CHUNK], events[_TICK])
-    closing = np.full((6, n_chunks), -1, np.int64)
-    closing[_CHUNK], closing[_TICK], closing[_RANK] = np.arange(n_chunks), ends, _END
-    events = np.concatenate((events, closing), axis=1)
-    messages = [message for *_, message in specials]
-    sizes = 2 + (events[_DATA2] >= 0)
-    sizes[: len(messages)] = [len(message) for message in messages]
-    sizes[-n_chunks:] = len(_END_OF_TRACK)
-    order = ((events[_CHUNK] << _TICK_BITS | events[_TICK]) << _RANK_BITS | events[_RANK]).argsort(kind="stable")
-    events, sizes = events[:, order], sizes[order]
-    waits = np.diff(events[_TICK], prepend=0)
-    opens = np.diff(events[_CHUNK], prepend=0) > 0
-    waits[opens] = events[_TICK][opens]
-    if waits.max() > smf.MAX_DELTA:
-        pauses = [
-            (chunk, tick, smf.PAUSE)
-            for chunk, start, wait in np.stack((events[_CHUNK], events[_TICK] - waits, waits), 1).tolist()
-            for tick in range(start + smf.MAX_DELTA, start + wait, smf.MAX_DELTA)
-        ]
-        return _laid_out(n_chunks, tables, [*specials, *pauses], end)
-    out, starts = _waits_laid_out(waits, sizes)
-    for offset, column in enumerate(events[_STATUS:]):
-        said = (column >= 0).nonzero()[0]
-        out[starts[said] + offset] = column[said]
-    data = bytearray(out.tobytes())
-    at = np.empty(len(order), np.int64)
-    at[order] = starts
-    for start, message in zip(at.tolist(), messages, strict=False):  # they stand first in the unsorted events
-        data[start : start + len(message)] = message
-    stops = [start + len(_END_OF_TRACK) for start in at[-n_chunks:].tolist()]
-    for stop in stops:
-        data[stop - len(_END_OF_TRACK) : stop] = _END_OF_TRACK
-    return [bytes(data[start:stop]) for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
-
-
-def _waits_laid_out(wait: Array, sizes: Array) -> tuple[Array, Array]:
-    """Bytes with each wait before a gap of the size that its event has, and where the gaps begin."""
-    wait_sizes = 1 + (wait > 0x7F) + (wait > 0x3FFF) + (wait > 0x1FFFFF)
-    stops = (wait_sizes + sizes).cumsum()
-    out, starts = np.empty(int(stops[-1]), np.uint8), stops - sizes
-    for back in range(1, int(wait_sizes.max()) + 1):
-        has = (wait_sizes >= back).nonzero()[0]
-        out[starts[has] - back] = (wait[has] >> 7 * (back - 1) & 0x7F) | (0x80 if back > 1 else 0)
-    return out, starts
-
-
-def _check_ranges(number: int, track: Track, channel: int) -> None:
-    notes, controls, bends, changes = track.notes, track.controls, track.bends, track.program_changes
-    pressures, releases = track.pressures, track.releases
-    ranges = (
-        ("channel", np.array([channel]), 0, 15),
-        ("pitch", notes["pitch"], 0, 127),
-        ("velocity", notes["velocity"], 1, 127),
-        ("duration", notes["duration"], 0, smf.MAX_TICK),
-        ("program", np.append(changes["program"], track.program), 0, 127),
-        ("controller number", controls["number"], 0, 127),
-        ("controller value", controls["value"], 0, 127),
-        ("pitch bend", bends["value"], -8192, 8191),
-        ("aftertouch", pressures["value"], 0, 127),
-        ("pitch of an aftertouch", pressures["pitch"], -1, 127),
-        ("release", releases["value"], 0, 127),
-        ("time", notes["start"], 0, smf.MAX_TICK),
-    )  # fmt: skip
-    for what, values, low, high in ranges:
-        if len(values) and (values.min() < low or values.max() > high):
-            wrong = values[(values < low) | (values > high)]
-            raise FileFormatError(f"track {number}: {what} {wrong[0]} is out of range; it goes from {low} to {high}")
