@@ -9,6 +9,7 @@ Letters: P parts, T steps, K pitches, W windows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,12 +19,15 @@ from torch import Tensor
 
 from musegen.compose.canvas import Canvas
 from musegen.compose.request import Denoising
-from musegen.diffusion import levels, per_row_noise, sampler
+from musegen.diffusion import per_row_noise, quantiles, sampler
 from musegen.diffusion.posterior import cells_of, state_means, states_of
 from musegen.models.dit import Dit, Told
+from musegen.shapes import DitConfig
 
 GUIDED = (0.3, 5.0)
 """Guidance acts between these noise levels: above it costs variety, below it changes nothing."""
+FLOOR = 0.2
+"""Of the steps, the share that goes evenly over ln sigma, whatever is decided there."""
 NEVER = -1e4
 """The logit of what may not be written."""
 
@@ -34,7 +38,6 @@ class Recipe:
 
     steps: int = 16
     sampler: str = "dpmpp_2m_sde"
-    schedule: str = "log_uniform"
     churn: float = 0.0
     guidance: float = 1.5
 
@@ -162,11 +165,11 @@ class Drawn:
         return self.means[:, 0].numpy()
 
 
-def draw(network: Dit, canvas: Canvas, recipe: Recipe, seed: int) -> Iterator[Drawn]:
+def draw(network: Dit, canvas: Canvas, recipe: Recipe, rates: Sequence[float], seed: int) -> Iterator[Drawn]:
     """Denoise a canvas step by step, from noise or from what `canvas.begin` shows under some of it."""
     shape = network.config
-    top = shape.sigma_max if canvas.strength >= 1 else start_level(canvas.strength, shape.sigma_min, shape.sigma_max)
-    sigmas = levels(recipe.schedule, recipe.steps, min(shape.sigma_min, top / 2), top)
+    top = start_level(canvas.strength, shape.sigma_min, shape.sigma_max)
+    sigmas = noise_levels(shape, rates, recipe.steps, top)
     noise = per_row_noise([seed])
     denoise = CanvasDenoiser(network, canvas, recipe.guidance)
     begin = cells_of(torch.from_numpy(canvas.begin)[None])
@@ -176,6 +179,20 @@ def draw(network: Dit, canvas: Canvas, recipe: Recipe, seed: int) -> Iterator[Dr
             yield Drawn(step.index + 1, recipe.steps, step.denoised[0])
 
 
+def noise_levels(shape: DitConfig, rates: Sequence[float], n_steps: int, top: float) -> tuple[float, ...]:
+    """Levels from `top` down, each step deciding alike much of the music: by the `rates` of the card and a floor.
+
+    `rates` are the nats of equal strata of ln sigma from sigma_min to sigma_max; none: even steps of ln sigma.
+    """
+    edges = np.linspace(math.log(shape.sigma_min), math.log(shape.sigma_max), max(1, len(rates)) + 1)
+    mass = np.array(rates or [1.0])
+    mass = mass / mass.sum() + FLOOR / len(mass)
+    below = edges < math.log(top) - 1e-9
+    cut = np.append(edges[below], math.log(top))
+    widths = np.diff(cut) / (edges[1] - edges[0])
+    return quantiles(cut.tolist(), (mass[: len(widths)] * widths).tolist(), n_steps)
+
+
 def start_level(strength: float, lowest: float, highest: float) -> float:
     """The noise that a variation begins with: even in its logarithm, from where nothing changes to where all does."""
-    return float(lowest ** (1 - strength) * highest**strength)
+    return float((2 * lowest) ** (1 - strength) * highest**strength)

@@ -115,7 +115,7 @@ class DiffusionComposer:
         recipe = Recipe.of(request.denoising, request.sampling.guidance)
         for draft in range(attempt, attempt + ATTEMPTS):
             done = 0
-            for drawn in draw(self._network, canvas, recipe, seed_of(request.seed, draft)):
+            for drawn in draw(self._network, canvas, recipe, self.card.get("rates", ()), seed_of(request.seed, draft)):
                 reached = request.new_bars * drawn.done // drawn.steps
                 for bar in range(done, reached):
                     yield Progress(number, bar, request.new_bars, draft)

@@ -2,7 +2,8 @@
 
 - a token is a patch of a beat by `patch_pitches` of all parts (patches of pixels: Peebles and Xie, 2023)
 - into a token goes, and out of it comes, what one small network makes of each column, a pitch of a part in a beat with the
-  beats beside it: that a note lasts is learnt once, not for each pitch anew
+  beats beside it: that a note lasts is learnt once, not for each pitch anew; at last the pitches of a part in a beat
+  compete, so that a voice sings one of them
 - a cell comes in two forms: squeezed to -1..1 by its noise level (plain where it is small, linear where it is large), and
   as the network's last estimate of it (self-conditioning: Chen et al., 2023); known cells come clean, and marked
 - what comes out is added to the logits of prior and evidence, and is zero at first, so that an untrained network is the
@@ -33,6 +34,8 @@ FORMS = 5
 """Numbers a cell comes as: twice (onset, sustain), and whether it is known."""
 PRIOR_ODDS = (0.005, 0.01)
 """Of onset and sustain against off, until the data tell."""
+CLAIMS = 8
+"""In how many ways the pitches of a part in a beat compete."""
 FREQUENCIES = 32
 INIT_STD = 0.02
 
@@ -133,7 +136,10 @@ class Dit(nn.Module):
         self.last_modulation = nn.Linear(width, 2 * width)
         self.unpatch = nn.Linear(width, n_cells * config.n_features)
         self.join = nn.Conv2d(config.d_column + config.n_features, config.d_column, 1)
+        self.claims = nn.Conv2d(config.d_column, CLAIMS, 1)
+        self.settle = nn.Conv2d(config.d_column + CLAIMS, config.d_column, 1)
         self.cells = nn.Conv2d(config.d_column, 2 * config.beat, 1)
+        self.settled = nn.Conv2d(config.d_column, 2 * config.beat, 1)
         self.dropout = nn.Dropout(config.dropout)
         self.initialise()
 
@@ -142,9 +148,9 @@ class Dit(nn.Module):
         for name, parameter in self.named_parameters():
             if name == "prior" or "norm" in name:
                 continue
-            if parameter.ndim == 1 or name.startswith(("modulation", "last_modulation", "cells")):
+            if parameter.ndim == 1 or name.startswith(("modulation", "last_modulation", "cells", "settled")):
                 nn.init.zeros_(parameter)
-            elif name.startswith(("column", "patch", "unpatch", "join", "noise_in")):
+            elif name.startswith(("column", "patch", "unpatch", "join", "claims", "settle", "noise_in")):
                 nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
             else:
                 nn.init.normal_(parameter, std=INIT_STD)
@@ -179,8 +185,10 @@ class Dit(nn.Module):
             tokens = block(tokens, modulation, turn, mask)
         shift, gain = self.last_modulation(vector).unsqueeze(1).chunk(2, dim=-1)
         features = self.from_patches(self.unpatch(modulate(tokens, shift, gain)))[rows]
-        joined = self.join(torch.cat((hidden, features), dim=1)).relu()
-        cells = spread(self.cells(joined).float(), rows, told.parts.numel())
+        joined = self.join(torch.cat((hidden, features), dim=1)).relu()  # (R, d_column, N, K)
+        shares = rivalry(self.claims(joined).float())  # (R, CLAIMS, N, K)
+        settled = self.settle(torch.cat((joined, shares.to(joined.dtype)), dim=1)).relu()
+        cells = spread((self.cells(joined) + self.settled(settled)).float(), rows, told.parts.numel())
         return base + self.to_cells(cells)
 
     def columns(self, forms: Tensor, vector: Tensor, rows: Tensor) -> Tensor:
@@ -234,6 +242,13 @@ class Dit(nn.Module):
 def _angles(positions: Tensor, pairs: int) -> Tensor:
     """(S, pairs) radians: wavelengths from two to a few hundred positions."""
     return torch.outer(positions.float(), math.pi * 200.0 ** (-torch.arange(pairs) / max(1, pairs)))
+
+
+def rivalry(claims: Tensor) -> Tensor:
+    """Of claims (..., K) the share that each pitch has beside the others and beside none of them: a softmax."""
+    top = claims.amax(dim=-1, keepdim=True).clamp(min=0)
+    weights = (claims - top).exp()
+    return weights / (weights.sum(dim=-1, keepdim=True) + (-top).exp())
 
 
 def spread(values: Tensor, rows: Tensor, n_rows: int) -> Tensor:

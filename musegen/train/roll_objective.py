@@ -18,9 +18,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from musegen import roll
 from musegen.corpus.shards import Piece
 from musegen.diffusion.posterior import cross_entropy, state_means
 from musegen.evaluate.likelihood import Likelihood, validate
@@ -98,14 +100,21 @@ def _total(rows: Sequence[tuple[float, int, int, float]]) -> Likelihood:
 
 
 def clip_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n_levels: int = LEVELS) -> list[float]:
-    """The nats of each clip: the integral by `n_levels` strata of ln sigma, one draw in each.
+    """The nats of each clip, by the strata of `level_nats` and what lies above them."""
+    strata = level_nats(model, clips, place, first=first, n_levels=n_levels)
+    above = [(clip.states != roll.OFF)[clip.written].sum() / (2 * model.config.sigma_max**2) for clip in clips]
+    return [float(value) for value in strata.sum(dim=0).cpu().numpy() + np.array(above)]
+
+
+def level_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n_levels: int = LEVELS) -> Tensor:
+    """(n_levels, B) the nats of each stratum of ln sigma, from low to high, by one draw in it.
 
     What is drawn follows from the number of the clip alone (`first` is that of the first one).
     """
     x0, written, told = collate(clips, model.config).share(place)
     low, high = math.log(model.config.sigma_min), math.log(model.config.sigma_max)
     generators = [torch.Generator().manual_seed(first + row) for row in range(len(clips))]
-    total = (x0 * written).sum(dim=(1, 2, 3, 4)) / (2 * model.config.sigma_max**2)  # what lies above, hardly seen
+    strata = []
     with torch.inference_mode():
         for level in range(n_levels):
             offset = torch.stack([torch.rand((), generator=g) for g in generators])
@@ -114,8 +123,8 @@ def clip_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n_
             with place.autocast():
                 means = state_means(model(x0 + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, told))
             error = ((means - x0) ** 2 * written).sum(dim=(1, 2, 3, 4))
-            total += (high - low) / n_levels * error / sigma**2
-    return [float(value) for value in total.cpu()]
+            strata.append((high - low) / n_levels * error / sigma**2)
+    return torch.stack(strata)
 
 
 def bits_per_roll(held_out: Likelihood) -> float:

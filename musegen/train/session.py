@@ -81,7 +81,7 @@ def new_run(wishes: Wishes, place: Place) -> Run:
     tokenizer, weights = Remi(), None
     shape: Shape
     if wishes.base is not None:
-        model, _ = checkpoint.load(wishes.base)
+        model, _ = checkpoint.load_any(wishes.base)
         shape = shape_of({**model.config.to_dict(), **wishes.model_options})
         weights = dict(model.named_parameters())
     elif PRESETS.get(wishes.preset, {}).get("architecture") == "dit":

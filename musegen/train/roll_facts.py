@@ -1,0 +1,65 @@
+"""What the file of a diffusion model says beside its weights: usual metres and tempi, and where its noise levels matter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from musegen import conditions
+from musegen.corpus.shards import Split
+from musegen.errors import RequestError
+from musegen.models.dit import Dit
+from musegen.tokens.vocabulary import METRES, TEMPI
+from musegen.train.distributed import Place
+from musegen.train.examples import Source
+from musegen.train.roll_objective import MEASURED_TOGETHER, level_nats
+from musegen.train.rolls import RollPiece, held_out_clips
+
+FRAMES, PIECES_FOR_FRAMES = 16, 4000
+"""So many frames of a style are told, of at most so many pieces."""
+RATES, CLIPS_FOR_RATES = 24, 128
+"""Strata of ln sigma, and clips, by which it is told how much is decided where."""
+USUAL_TEMPO = 120.0
+
+
+def frames_of(learned: Split) -> dict[str, list[list[float]]]:
+    """Of each style the usual frames: rows of numerator, denominator, tempo and how many pieces have it."""
+    counts: dict[str, Counter[tuple[int, int, float]]] = {}
+    order = np.random.default_rng(0).permutation(len(learned))[:PIECES_FOR_FRAMES]
+    for index in order.tolist():
+        source = Source.of(learned[index])
+        metre = METRES[int(source.grid.metres[min(1, len(source.grid.metres) - 1)])]  # behind a pickup
+        try:
+            conditions.beats_a_bar(*metre)
+        except RequestError:  # the model does not write this metre
+            continue
+        said = source.grid.tempi[source.grid.tempi >= 0]
+        tempo = float(TEMPI[int(said[0])]) if len(said) else USUAL_TEMPO
+        counts.setdefault(source.style or "", Counter())[(*metre, tempo)] += 1
+    return {style: [[*frame, count] for frame, count in of.most_common(FRAMES)] for style, of in sorted(counts.items())}
+
+
+def rates_of(model: Dit, valid: Split, place: Place) -> list[float]:
+    """The nats a clip that are decided in each of RATES strata of ln sigma, from sigma_min to sigma_max."""
+    order = np.random.default_rng(0).permutation(len(valid)).tolist()
+    found = (
+        clip
+        for index in order
+        for clip in held_out_clips(RollPiece.of(valid[index], model.config.n_parts), model.config, 1)
+        if clip.n_notes
+    )
+    clips = list(islice(found, CLIPS_FOR_RATES))
+    strata = [
+        level_nats(model, clips[start : start + MEASURED_TOGETHER], place, first=start, n_levels=RATES)
+        for start in range(0, len(clips), MEASURED_TOGETHER)
+    ]
+    sums = sum(part.sum(dim=1) for part in strata)
+    return [round(float(value) / len(clips), 3) for value in sums]  # type: ignore[union-attr]
+
+
+def roll_facts(model: Dit, learned: Split, valid: Split, place: Place) -> dict[str, Any]:
+    """Both."""
+    return {"frames": frames_of(learned), "rates": rates_of(model, valid, place)}
