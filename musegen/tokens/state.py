@@ -100,19 +100,28 @@ class Constraints:
     masks: bool = False
 
 
-@dataclass
 class Part:
-    """What one track carries along: sticky duration and velocity, cursor, and when each pitch falls silent."""
+    """What one track carries along: sticky duration and velocity, cursor, and when each pitch falls silent.
 
-    program: int
-    drums: bool
-    permitted: BoolRow
-    duration: int = DEFAULT_DURATION
-    velocity: int = DEFAULT_VELOCITY
-    cursor: int = 0
-    last_pitch: int = NO_PITCH
-    end: int = 0  # in a fill: no note of the span may sound past this step
-    silent_from: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(128, np.int32))
+    Attributes:
+        silent_from: (128,) the step from which on each pitch may begin; NEVER where it may not at all.
+        freest: the pitch, or one of those, that may begin first.
+        sounds_until: the step at which its last note falls silent, before any fill.
+        end: in a fill no note of the span may sound past this step.
+    """
+
+    def __init__(self, program: int, permitted: BoolRow) -> None:
+        self.program = program
+        self.drums = program == DRUM_PROGRAM
+        self.duration = DEFAULT_DURATION
+        self.velocity = DEFAULT_VELOCITY
+        self.last_pitch = NO_PITCH
+        self.cursor = self.end = self.sounds_until = 0
+        self._begin(np.where(permitted, 0, NEVER).astype(np.int32))
+
+    def _begin(self, silent_from: npt.NDArray[np.int32]) -> None:
+        self.silent_from = silent_from
+        self.freest = int(silent_from.argmin())
 
     def copy(self) -> Part:
         """An independent one."""
@@ -120,14 +129,26 @@ class Part:
         twin.silent_from = self.silent_from.copy()
         return twin
 
+    def hold(self, pitch: int, end: int) -> None:
+        """Let a pitch sound until a step."""
+        self.silent_from[pitch] = max(end, int(self.silent_from[pitch]))
+        self.sounds_until = max(end, self.sounds_until)
+        self.last_pitch = pitch
+        if pitch == self.freest:
+            self.freest = int(self.silent_from.argmin())
+
+    def go_back(self, silent_from: npt.NDArray[np.int32], end: int) -> None:
+        """Take up what sounded where a span to fill begins, which ends at `end`."""
+        self._begin(silent_from)
+        self.cursor, self.end = 0, end
+
     def free(self, onset: int) -> BoolRow:
         """(128,) the pitches that may begin at `onset`."""
-        return self.permitted & (self.silent_from <= onset)
+        return self.silent_from <= onset
 
     def first_free(self) -> int:
         """The first step at which any pitch may begin."""
-        free = self.silent_from[self.permitted]
-        return int(free.min()) if len(free) else NEVER
+        return int(self.silent_from[self.freest])
 
 
 @dataclass(frozen=True)
@@ -223,8 +244,9 @@ class State:
         """Take one token. Ids that `allowed` denies are taken as they come (a prompt may hold them)."""
         kind = _KINDS[token]
         value = _VALUES[token]
-        self.at_note = kind in ("Pitch", "Add", "Drum", "DrumAdd") and self.bar >= 0
-        if kind in ("Pitch", "Add", "Drum", "DrumAdd"):
+        is_note = kind in ("Pitch", "Add", "Drum", "DrumAdd")
+        self.at_note = is_note and self.bar >= 0
+        if is_note:
             self._note(value, added=kind in ("Add", "DrumAdd"))
         elif kind in MODIFIERS:
             self._modify(kind, value)
@@ -264,11 +286,10 @@ class State:
         if kind == "LOW":
             self.range_due = "Pitch"
         elif kind == "Instrument":
-            drums = value == DRUM_PROGRAM
             permitted = np.ones(128, np.bool_)
-            if not drums and self.constraints.pitches is not None:
+            if value != DRUM_PROGRAM and self.constraints.pitches is not None:
                 permitted = np.broadcast_to(self.constraints.pitches, (MAX_TRACKS, 128))[len(self.parts)]
-            self.parts.append(Part(value, drums, permitted))
+            self.parts.append(Part(value, permitted))
         elif kind in FRAME:
             self._set_frame(kind, value)
 
@@ -333,12 +354,12 @@ class State:
         for track in set(range(len(self.parts))) - here.tracks:
             self.parts[track].cursor = 0
         for track, silent_from in here.silent_from.items():
-            part = self.parts[track]
-            part.silent_from, part.cursor, part.end = silent_from, 0, here.end
+            end = here.end
             for bar, later in enumerate(self.masked[self.filled :], here.bar):
                 if later.bar != bar or track not in later.tracks:
                     break
-                part.end = later.end
+                end = later.end
+            self.parts[track].go_back(silent_from, end)
         self.left += self.bar - here.bar
         self.bar, self.bar_start, self.metre = here.bar, here.start, here.metre
         self.bar_length = metre_steps(here.metre)
@@ -373,8 +394,7 @@ class State:
         onset = self.onset if added and self.onset >= 0 else self.bar_start + self.cursor
         end = onset + DURATIONS[part.duration]
         part.cursor = min(part.cursor, end) if onset == self.onset else end
-        part.silent_from[pitch] = max(end, int(part.silent_from[pitch]))
-        part.last_pitch = pitch
+        part.hold(pitch, end)
         if not part.drums:
             self.heard.add(onset, end, pitch)
             if self.sounding is not None:
