@@ -209,9 +209,7 @@ def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int
         yield Step((row.index,), (token,), {row.index: row.ending} if is_last else {})
 
 
-def _filtered(
-    reader: Reader, slots: Sequence[int], states: Sequence[State], options: SamplingOptions
-) -> FloatArray:
+def _filtered(reader: Reader, slots: Sequence[int], states: Sequence[State], options: SamplingOptions) -> FloatArray:
     """Log-weights (B, V) of what may follow the rows in these slots; with guidance each has its shadow in the next."""
     logits = reader.logits.take(slots, axis=0)
     if options.is_guided:

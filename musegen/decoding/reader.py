@@ -117,19 +117,22 @@ class Reader:
         is given back, (n, V) for each such slot, and `accept` makes one part of the piece. A slot whose context is full
         is read anew from its head and last bars.
         """
-        table = bytearray()
-        slots = []
+        table, slots = bytearray(), []
+        pack, lengths = self._row.pack, self._lengths
         for slot, readings in tokens.items():
-            place = self._lengths[slot]
-            rows = [self._row.pack(slot, place + i, token, *more) for i, (token, more) in enumerate(readings)]
-            self._histories[slot] += rows[0][8:]
-            if place < self._context:
-                slots.append(slot)
-                self._lengths[slot] = place + 1
-                for row in rows:
-                    table += row
-            else:
+            place = lengths[slot]
+            token, attributes = readings[0]
+            row = pack(slot, place, token, *attributes)
+            self._histories[slot] += row[8:]
+            if place >= self._context:
                 self._prefill(slot, whole=False)
+                continue
+            lengths[slot] = place + 1
+            slots.append(slot)
+            table += row
+            if len(readings) > 1:
+                for at, (token, attributes) in enumerate(readings[1:], place + 1):
+                    table += pack(slot, at, token, *attributes)
         return self._read(slots, table, tokens) if slots else {}
 
     def _read(

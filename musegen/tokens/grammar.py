@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from musegen.tokens.part import Part
 from musegen.tokens.state import (
     FRAME,
     HARMONY,
@@ -34,7 +35,6 @@ from musegen.tokens.state import (
     NOTES,
     BoolRow,
     Constraints,
-    Part,
     State,
     metre_steps,
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from typing_extensions import Self
 
 from musegen.tokens.heard import NO_PITCH, SILENCE, Heard
 from musegen.tokens.lines import Lines
+from musegen.tokens.part import DEFAULT_DURATION, DEFAULT_VELOCITY, Part
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
     DURATIONS,
@@ -29,14 +29,9 @@ from musegen.tokens.vocabulary import (
     VOCABULARY,
 )
 
-S = TypeVar("S", bound="State")
-
 BoolRow = npt.NDArray[np.bool_]
 
-DEFAULT_DURATION = DURATIONS.index(STEPS_PER_QUARTER)
-DEFAULT_VELOCITY = 80 // VELOCITY_CLASS
 NO_TRACK = MAX_TRACKS
-NEVER = 2**31 - 1
 NO_PROGRAM = DRUM_PROGRAM + 1
 NO_CHORD_SAID = VOCABULARY.blocks["Chord"].size
 
@@ -98,57 +93,6 @@ class Constraints:
     chords: bool = False
     parallels: bool = True
     masks: bool = False
-
-
-class Part:
-    """What one track carries along: sticky duration and velocity, cursor, and when each pitch falls silent.
-
-    Attributes:
-        silent_from: (128,) the step from which on each pitch may begin; NEVER where it may not at all.
-        freest: the pitch, or one of those, that may begin first.
-        sounds_until: the step at which its last note falls silent, before any fill.
-        end: in a fill no note of the span may sound past this step.
-    """
-
-    def __init__(self, program: int, permitted: BoolRow) -> None:
-        self.program = program
-        self.drums = program == DRUM_PROGRAM
-        self.duration = DEFAULT_DURATION
-        self.velocity = DEFAULT_VELOCITY
-        self.last_pitch = NO_PITCH
-        self.cursor = self.end = self.sounds_until = 0
-        self._begin(np.where(permitted, 0, NEVER).astype(np.int32))
-
-    def _begin(self, silent_from: npt.NDArray[np.int32]) -> None:
-        self.silent_from = silent_from
-        self.freest = int(silent_from.argmin())
-
-    def copy(self) -> Part:
-        """An independent one."""
-        twin = copy.copy(self)
-        twin.silent_from = self.silent_from.copy()
-        return twin
-
-    def hold(self, pitch: int, end: int) -> None:
-        """Let a pitch sound until a step."""
-        self.silent_from[pitch] = max(end, int(self.silent_from[pitch]))
-        self.sounds_until = max(end, self.sounds_until)
-        self.last_pitch = pitch
-        if pitch == self.freest:
-            self.freest = int(self.silent_from.argmin())
-
-    def go_back(self, silent_from: npt.NDArray[np.int32], end: int) -> None:
-        """Take up what sounded where a span to fill begins, which ends at `end`."""
-        self._begin(silent_from)
-        self.cursor, self.end = 0, end
-
-    def free(self, onset: int) -> BoolRow:
-        """(128,) the pitches that may begin at `onset`."""
-        return self.silent_from <= onset
-
-    def first_free(self) -> int:
-        """The first step at which any pitch may begin."""
-        return int(self.silent_from[self.freest])
 
 
 @dataclass(frozen=True)

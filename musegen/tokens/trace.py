@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from musegen.errors import RequestError
 from musegen.tokens.heard import NO_PITCH, Heard
+from musegen.tokens.part import DEFAULT_DURATION, DEFAULT_VELOCITY
 from musegen.tokens.state import (
-    DEFAULT_DURATION,
-    DEFAULT_VELOCITY,
     IN_HEAD,
     NO_CHORD_SAID,
     NO_TRACK,
