@@ -34,7 +34,7 @@ from musegen.tokens.writer import Ids
 MAX_TOKENS_A_BAR = 400
 """A row that needs more than this many tokens for each of its bars is given up."""
 
-_IS_BAR = any_of("Bar")
+_BAR = VOCABULARY.blocks["Bar"]
 
 
 @dataclass
@@ -134,14 +134,14 @@ class AutoregressiveComposer:
             [seed_of(row.request.seed, row.attempt + row.part) for row in rows],  # never both: see Request
             max_tokens=MAX_TOKENS_A_BAR * max(row.request.new_bars for row in rows),
             context=self._context,
-            is_bar=_IS_BAR,
+            is_bar=any_of("Bar"),
             shadows=[(shadow, (shadow.prompt, shadow.places)) for shadow in shadows],
         )
         for step in steps:
             for k, token in zip(step.rows, step.ids, strict=True):
                 row = rows[k]
-                row.ids.append(int(token))
-                if _IS_BAR[token]:
+                row.ids.append(token)
+                if _BAR.start <= token < _BAR.stop:
                     yield Progress(row.index, row.bars, row.request.new_bars, row.attempt)
                     row.bars += 1
             for k, ending in step.endings.items():

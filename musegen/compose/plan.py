@@ -17,6 +17,7 @@ from musegen.tokens.state import BoolRow
 from musegen.tokens.vocabulary import KEYS
 
 _B = VOCABULARY.blocks
+_BAR, _KEY = _B["Bar"], _B["Key"]
 
 
 def only(*ids: int) -> BoolRow:
@@ -109,11 +110,10 @@ class PlannedState:
             self._chords_due = max(0, self._chords_due - 1)
         elif self.state.head >= -1 and self._in_head < len(self.plan.head):
             self._in_head += 1
-        key = _B["Key"]
-        if self.plan.in_scale and key.start <= token < key.stop:
-            self._hold_to(Key.from_signature(KeySignature(0, *KEYS[token - key.start])))
+        if self.plan.in_scale and _KEY.start <= token < _KEY.stop:
+            self._hold_to(Key.from_signature(KeySignature(0, *KEYS[token - _KEY.start])))
         self.state.advance(token)
-        if _B["Bar"].start <= token < _B["Bar"].stop:
+        if _BAR.start <= token < _BAR.stop:
             if self.plan.harmony is not None and self.state.bar >= self.plan.harmony_from:
                 self._due.extend(self.plan.harmony.tokens(self.state.bar - self.plan.harmony_from, self.state.metre))
                 self._chords_due = len(self._due)

@@ -23,24 +23,25 @@ Reading = tuple[int, Sequence[int] | IntArray]
 
 
 class Repeats:
-    """Where each run of MATCH ids of a piece was last."""
+    """Where each run of MATCH ids of a piece was last; looked up when somebody asks for the first time."""
 
     def __init__(self, ids: list[int]) -> None:
-        self._ids: list[int] = []
+        self._ids = ids
+        self._n_known = 0  # ids whose run before them is in `_after`
         self._after: dict[tuple[int, ...], int] = {}
-        for token in ids:
-            self.add(token)
 
     def add(self, token: int) -> None:
-        """Take the next id; it is what followed the run before it."""
-        run = tuple(self._ids[-MATCH:])
-        self._after[run] = len(self._ids)
+        """Take the next id."""
         self._ids.append(token)
 
     def guess(self) -> list[int]:
         """What followed when the latest ids came before; nothing if they did not."""
-        at = self._after.get(tuple(self._ids[-MATCH:]))
-        return [] if at is None else self._ids[at : at + LONGEST]
+        ids = self._ids
+        for at in range(self._n_known, len(ids)):
+            self._after[tuple(ids[max(0, at - MATCH) : at])] = at
+        self._n_known = len(ids)
+        after = self._after.get(tuple(ids[-MATCH:]), len(ids))
+        return ids[after : after + LONGEST]
 
 
 def drafted(repeats: Repeats, state: State) -> list[Reading]:

@@ -106,7 +106,7 @@ def generate(
 
 @dataclass(eq=False)
 class _Row:
-    """A row in work: what it was given, and how many ids it has written.
+    """A row in work: what it was given, the last id it has written, and how many.
 
     It has one reading by the network, or with guidance two, its own and its shadow's, each with a prompt. Where drafts
     are made, `ahead` are the ids of the last one that have been read but not written, each with what follows it (V,).
@@ -117,20 +117,21 @@ class _Row:
     prompts: list[Prompt]
     draws: search.Draws
     shadow: Shadow | None = None
+    shadow_reads: bool = False
+    token: int = -1
     n_written: int = 0
     repeats: Repeats | None = None
     ahead: deque[tuple[int, FloatArray]] = field(default_factory=deque)
 
-    def advance(self, token: int) -> dict[int, Reading]:
-        """Write one id; reading -> the id and the attributes with which it reads it."""
+    def advance(self, token: int) -> None:
+        """Write one id."""
         self.state.advance(token)
+        self.token = token
         self.n_written += 1
         if self.repeats is not None:
             self.repeats.add(token)
-        read: dict[int, Reading] = {0: (token, self.state.attributes)}
-        if self.shadow is not None and self.shadow.advance(token):
-            read[1] = (token, self.shadow.attributes)
-        return read
+        if self.shadow is not None:
+            self.shadow_reads = self.shadow.advance(token)
 
     @property
     def ending(self) -> Ending:
@@ -141,68 +142,65 @@ class _Row:
 def _write(reader: Reader, waiting: deque[_Row], options: SamplingOptions, max_tokens: int) -> Iterator[Step]:
     """Greedy and sampled rows, as many at once as there are slots. Reading i of row r is in slot r * n + i."""
     n = len(waiting[0].prompts)
-    rows: dict[int, _Row] = {}  # by place
-    logits: dict[int, FloatArray] = {}  # (V,) by slot
+    rows: dict[int, _Row] = {}  # by the first of its slots
     while waiting or rows:
-        for place in range(reader.n_slots // n):
-            if waiting and place not in rows:
-                rows[place] = waiting.popleft()
-                for slot, prompt in enumerate(rows[place].prompts, place * n):
-                    logits[slot] = reader.put(slot, prompt)
-        work = [(place * n, row.state, _guided(logits, place * n, n, options)) for place, row in rows.items()]
-        chosen = _chosen(_filtered(reader, work, options), list(rows.values()), options)
-        written = {place: row.advance(token) for (place, row), token in zip(rows.items(), chosen, strict=True)}
-        ended = {place: row for place, row in rows.items() if row.state.done or row.n_written >= max_tokens}
+        for slot in range(0, reader.n_slots, n):
+            if waiting and slot not in rows:
+                rows[slot] = waiting.popleft()
+                for reading, prompt in enumerate(rows[slot].prompts):
+                    reader.put(slot + reading, prompt)
+        slots, written = list(rows), list(rows.values())
+        weights = _filtered(reader, slots, [row.state for row in written], options)
+        chosen = _chosen(weights, written, options)
+        for row, token in zip(written, chosen, strict=True):
+            row.advance(token)
+        ended = {slot: row for slot, row in rows.items() if row.state.done or row.n_written >= max_tokens}
         endings = {row.index: row.ending for row in ended.values()}
-        yield Step(tuple(row.index for row in rows.values()), tuple(chosen), endings)
-        for place in ended:
-            del rows[place]
-            for slot in range(place * n, place * n + n):
-                reader.drop(slot)
-        read: dict[int, list[Reading]] = {}
-        for place, row in rows.items():
-            slot = place * n
-            if row.ahead and row.ahead[0][0] == written[place][0][0]:
-                reader.accept(slot, *written[place][0])
-                logits[slot] = row.ahead.popleft()[1]
-                continue
-            read |= {slot + reading: [token] for reading, token in written[place].items()}
-            if row.repeats is not None and len(rows) <= FEW_ROWS:
-                read[slot] += drafted(row.repeats, row.state)[: max(0, reader.room(slot) - 1)]
-        after = reader.read(read) if read else {}
-        for slot, lines in after.items():
-            logits[slot] = lines[0]
-            if not slot % n:
-                draft = [token for token, _ in read[slot][1 : len(lines)]]
-                rows[slot // n].ahead = deque(zip(draft, lines[1:], strict=True))
+        yield Step(tuple([row.index for row in written]), tuple(chosen), endings)
+        for slot in ended:
+            del rows[slot]
+            for reading in range(n):
+                reader.drop(slot + reading)
+        _read(reader, rows)
 
 
-def _guided(logits: dict[int, FloatArray], slot: int, n_readings: int, options: SamplingOptions) -> FloatArray:
-    """(V,) what follows the row whose readings begin in this slot."""
-    if n_readings == 1:
-        return logits[slot]
-    return filters.guide(logits[slot], logits[slot + 1], options.guidance or 1.0)
+def _read(reader: Reader, rows: dict[int, _Row]) -> None:
+    """Let the network read what each row has written last, unless it has done so already as a draft."""
+    read: dict[int, list[Reading]] = {}
+    for slot, row in rows.items():
+        reading = (row.token, row.state.attributes)
+        if row.ahead and row.ahead[0][0] == row.token:
+            reader.accept(slot, reading, row.ahead.popleft()[1])
+            continue
+        row.ahead.clear()
+        read[slot] = [reading]
+        if row.shadow is not None and row.shadow_reads:
+            read[slot + 1] = [(row.token, row.shadow.attributes)]
+        if row.repeats is not None and len(rows) <= FEW_ROWS:
+            read[slot] += drafted(row.repeats, row.state)[: max(0, reader.room(slot) - 1)]
+    for slot, lines in reader.read(read).items():
+        rows[slot].ahead.extend(zip([token for token, _ in read[slot][1:]], lines, strict=True))
 
 
 def _chosen(weights: FloatArray, rows: Sequence[_Row], options: SamplingOptions) -> list[int]:
     """The next id of each row out of its log-weights (B, V)."""
     if options.search == "greedy":
-        return [int(token) for token in search.greedy(weights)]
-    return [int(token) for token in search.sample(weights, np.array([row.draws.next() for row in rows]))]
+        chosen = search.greedy(weights)
+    else:
+        chosen = search.sample(weights, np.array([row.draws.next() for row in rows]))
+    ids: list[int] = chosen.tolist()
+    return ids
 
 
 def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int) -> Iterator[Step]:
     """One row by beam search: its live sequences are the slots."""
-    first = reader.put(0, row.prompts[0])
+    reader.put(0, row.prompts[0])
 
     def score(live: list[search.Hypothesis]) -> FloatArray:
-        logits = {0: first}
         if live[0].ids:
             reader.select([each.parent for each in live])
-            last = {slot: [(each.ids[-1], each.state.attributes)] for slot, each in enumerate(live)}
-            logits = {slot: lines[0] for slot, lines in reader.read(last).items()}
-        work = [(slot, each.state, logits[slot]) for slot, each in enumerate(live)]
-        return filters.log_softmax(_filtered(reader, work, options))
+            reader.read({slot: [(each.ids[-1], each.state.attributes)] for slot, each in enumerate(live)})
+        return filters.log_softmax(_filtered(reader, range(len(live)), [each.state for each in live], options))
 
     best = search.beam(search.Hypothesis(row.state), options.beams, max_tokens, score)
     for token in best.ids:
@@ -211,14 +209,20 @@ def _search(reader: Reader, row: _Row, options: SamplingOptions, max_tokens: int
         yield Step((row.index,), (token,), {row.index: row.ending} if is_last else {})
 
 
-def _filtered(reader: Reader, work: list[tuple[int, State, FloatArray]], options: SamplingOptions) -> FloatArray:
-    """Log-weights (B, V) of what may follow in each slot, given its state and the network's logits (V,)."""
-    allowed = np.stack([state.allowed() for _, state, _ in work])
+def _filtered(reader: Reader, slots: Sequence[int], states: Sequence[State], options: SamplingOptions) -> FloatArray:
+    """Log-weights (B, V) of what may follow the rows in these slots; with guidance each has its shadow in the next."""
+    logits = reader.logits.take(slots, axis=0)
+    if options.is_guided:
+        anyway = reader.logits.take([slot + 1 for slot in slots], axis=0)
+        logits = filters.guide(logits, anyway, options.guidance or 1.0)
+    allowed = np.empty(logits.shape, np.bool_)
+    for line, state in enumerate(states):
+        allowed[line] = state.allowed()
     if not allowed.any(axis=-1).all():
         raise ValueError("a grammar state that is not done allows no id")
     recent = allowed  # nobody asks
     if options.repetition_penalty != 1:
         recent = np.zeros_like(allowed)
-        for line, (slot, _, _) in enumerate(work):
+        for line, slot in enumerate(slots):
             recent[line, reader.recent(slot, RECENT_TOKENS)] = True
-    return filters.apply(np.stack([values for _, _, values in work]), allowed, recent, options)
+    return filters.apply(logits, allowed, recent, options)

@@ -7,9 +7,8 @@ Letters: T tokens, A attributes, V ids.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
-from copy import copy
+from struct import Struct
 
 import numpy as np
 
@@ -41,38 +40,19 @@ def window(bars: BoolArray, budget: int) -> IntArray:
     return np.concatenate((np.arange(head), np.arange(max(first, head), len(bars))))
 
 
-class History:
-    """The ids (T,) and attributes (T, A) that a piece has said so far, in two arrays that grow.
-
-    Not in lists of tuples: Python's collector would look through them again and again.
-    """
-
-    def __init__(self, ids: IntArray, attributes: IntArray) -> None:
-        self.ids, self.attributes = array("i", ids.tolist()), array("i", attributes.ravel().tolist())
-
-    def copy(self) -> History:
-        """An independent one."""
-        twin = copy(self)
-        twin.ids, twin.attributes = self.ids[:], self.attributes[:]
-        return twin
-
-    def add(self, token: int, attributes: Sequence[int] | IntArray) -> None:
-        """Take the next id."""
-        self.ids.append(token)
-        self.attributes.extend(attributes)
-
-    def rows(self) -> tuple[IntArray, IntArray]:
-        """Both as NumPy has them."""
-        ids = np.array(self.ids, np.int32)
-        return ids, np.array(self.attributes, np.int32).reshape(len(ids), -1)
-
-
 class Reader:
     """Slots of one network's cache, with the history of each occupied one.
 
+    A history is a string of bytes: of each token its id and attributes as 32-bit integers. Lists of tuples Python's
+    collector would look through again and again.
+
+    Attributes:
+        n_slots: how many pieces there are at most.
+        logits: (n_slots, V) of what follows the piece in each occupied slot.
+
     Args:
         network: what reads.
-        n_slots: how many pieces there are at most.
+        n_slots: see above.
         context: most tokens of a piece that the network sees at once.
         is_bar: (V,) which ids open a bar.
     """
@@ -80,23 +60,28 @@ class Reader:
     def __init__(self, network: Network, n_slots: int, context: int, is_bar: BoolArray) -> None:
         self._network, self._context, self._is_bar = network, context, is_bar
         self.n_slots = n_slots
+        self.logits: FloatArray = np.empty((n_slots, 0))
         self._alone = n_slots  # one more slot, which keeps the last prompt
         self._cache: Cache = network.new_cache(n_slots + 1, context)
         self._alone_key, self._alone_logits = b"", np.zeros(0)
-        self._histories: dict[int, History] = {}
+        self._histories: dict[int, bytearray] = {}
         self._lengths: dict[int, int] = {}
+        self._row = Struct("")  # slot, place, id, attributes
 
-    def recent(self, slot: int, n_tokens: int) -> list[int]:
+    def recent(self, slot: int, n_tokens: int) -> IntArray:
         """The latest ids of a slot."""
-        return self._histories[slot].ids[-n_tokens:].tolist()
+        ids: IntArray = self._table(self._histories[slot][-n_tokens * (self._row.size - 8) :])[:, 0]
+        return ids
 
-    def put(self, slot: int, prompt: Prompt) -> FloatArray:
-        """Begin a piece in a slot; the logits (V,) of what follows it."""
+    def put(self, slot: int, prompt: Prompt) -> None:
+        """Begin a piece in a slot."""
         ids, attributes = prompt
         if len(ids) == 0:
             raise ValueError("a prompt holds at least one id")
-        self._histories[slot] = History(ids, attributes)
-        return self._prefill(slot, whole=len(ids) < self._context)
+        rows = np.column_stack((ids, attributes)).astype(np.int32)
+        self._row = Struct(f"{2 + rows.shape[1]}i")
+        self._histories[slot] = bytearray(rows.tobytes())
+        self._prefill(slot, whole=len(ids) < self._context)
 
     def drop(self, slot: int) -> None:
         """Leave a slot idle."""
@@ -105,7 +90,7 @@ class Reader:
     def select(self, slots: Sequence[int]) -> None:
         """Let the pieces of these slots be those of slots 0, 1, ...; the others are dropped. Needs a free slot.
 
-        One may be named more than once.
+        One may be named more than once. What follows them is known again when they have read on.
         """
         moves = {new: old for new, old in enumerate(slots) if new != old}
         while moves:
@@ -118,7 +103,7 @@ class Reader:
                 continue
             self._cache.copy(moves.pop(free), free)
         histories, lengths = self._histories, self._lengths
-        self._histories = {new: histories[old].copy() for new, old in enumerate(slots)}
+        self._histories = {new: histories[old][:] for new, old in enumerate(slots)}
         self._lengths = {new: lengths[old] for new, old in enumerate(slots)}
 
     def room(self, slot: int) -> int:
@@ -126,55 +111,73 @@ class Reader:
         return self._context - self._lengths[slot]
 
     def read(self, tokens: Mapping[int, Sequence[Reading]]) -> dict[int, FloatArray]:
-        """Read one more id, with its attributes, in these slots; the logits of what follows, (1, V) in each.
+        """Read one more id, with its attributes, in these slots.
 
         Where several are given, the others are a draft, for which there must be `room`: what would follow each of them
-        is told too, (n, V), and `accept` makes one part of the piece. A slot whose context is full is read anew from
-        its head and last bars.
+        is given back, (n, V) for each such slot, and `accept` makes one part of the piece. A slot whose context is full
+        is read anew from its head and last bars.
         """
+        table, slots = bytearray(), []
+        pack, lengths = self._row.pack, self._lengths
         for slot, readings in tokens.items():
-            self._histories[slot].add(*readings[0])
-        full = [slot for slot in tokens if self.room(slot) < 1]
-        logits = {slot: self._prefill(slot, whole=False)[None] for slot in full}
-        rows = [
-            (slot, self._lengths[slot] + i, token, *attributes)
-            for slot, readings in tokens.items()
-            if slot not in full
-            for i, (token, attributes) in enumerate(readings)
-        ]
-        if rows:
-            table = np.array(rows, np.int32)
-            after = self._network.read(
-                self._cache, table[:, 2], table[:, 3:], table[:, 0], table[:, 1], np.arange(len(rows), dtype=np.int32)
-            )
-            lines = after.astype(np.float64)
-            first = 0
-            for slot, readings in tokens.items():
-                if slot not in full:
-                    logits[slot] = lines[first : first + len(readings)]
-                    first += len(readings)
-                    self._lengths[slot] += 1
-        return logits
+            place = lengths[slot]
+            token, attributes = readings[0]
+            row = pack(slot, place, token, *attributes)
+            self._histories[slot] += row[8:]
+            if place >= self._context:
+                self._prefill(slot, whole=False)
+                continue
+            lengths[slot] = place + 1
+            slots.append(slot)
+            table += row
+            if len(readings) > 1:
+                for at, (token, attributes) in enumerate(readings[1:], place + 1):
+                    table += pack(slot, at, token, *attributes)
+        return self._read(slots, table, tokens) if slots else {}
 
-    def accept(self, slot: int, token: int, attributes: Sequence[int] | IntArray) -> None:
-        """Make the next id of a draft part of the piece."""
-        self._histories[slot].add(token, attributes)
+    def _read(
+        self, slots: list[int], rows: bytearray, tokens: Mapping[int, Sequence[Reading]]
+    ) -> dict[int, FloatArray]:
+        """Read what is in `rows`: one token of each of these slots, or several."""
+        table = np.frombuffer(rows, np.int32).reshape(-1, self._row.size // 4)
+        lines = np.arange(len(table), dtype=np.int32)
+        after = self._network.read(self._cache, table[:, 2], table[:, 3:], table[:, 0], table[:, 1], lines)
+        if len(slots) == len(table):
+            self.logits[slots] = after
+            return {}
+        drafts, first = {}, 0
+        for slot in slots:
+            n = len(tokens[slot])
+            self.logits[slot] = after[first]
+            drafts[slot] = after[first + 1 : first + n].astype(np.float64)
+            first += n
+        return drafts
+
+    def accept(self, slot: int, reading: Reading, after: FloatArray) -> None:
+        """Make the next id of a draft part of the piece; `after` is what follows it (V,)."""
+        token, attributes = reading
+        self._histories[slot] += self._row.pack(slot, self._lengths[slot], token, *attributes)[8:]
         self._lengths[slot] += 1
+        self.logits[slot] = after
 
-    def _prefill(self, slot: int, *, whole: bool) -> FloatArray:
-        """Read a slot's history, all of it or what `window` keeps; the logits (V,) of what follows."""
-        id_row, attribute_rows = self._histories[slot].rows()
+    def _table(self, history: bytearray) -> IntArray:
+        """(T, 1 + A): ids and attributes of a history that stays as it is, or of a part of one."""
+        return np.frombuffer(history, np.int32).reshape(-1, self._row.size // 4 - 2)
+
+    def _prefill(self, slot: int, *, whole: bool) -> None:
+        """Read a slot's history, all of it or what `window` keeps."""
+        history = self._table(self._histories[slot][:])
         if not whole:
-            kept = window(self._is_bar[id_row], self._context // 2)
-            id_row, attribute_rows = id_row[kept], attribute_rows[kept]
-        n_tokens = len(id_row)
-        key = id_row.tobytes() + attribute_rows.tobytes()
+            history = history[window(self._is_bar[history[:, 0]], self._context // 2)]
+        n_tokens, key = len(history), history.tobytes()
         if key != self._alone_key:  # several samples of one prompt read it once
             wanted = np.full(n_tokens, -1)
             wanted[-1] = 0
-            slots = np.full(n_tokens, self._alone)
-            logits = self._network.read(self._cache, id_row, attribute_rows, slots, np.arange(n_tokens), wanted)
-            self._alone_logits, self._alone_key = logits[0].astype(np.float64), key
+            slots, places = np.full(n_tokens, self._alone), np.arange(n_tokens)
+            after = self._network.read(self._cache, history[:, 0], history[:, 1:], slots, places, wanted)
+            self._alone_logits, self._alone_key = after[0].astype(np.float64), key
+        if not self.logits.size:
+            self.logits = np.empty((self.n_slots, len(self._alone_logits)))
         self._cache.copy(self._alone, slot)
         self._lengths[slot] = n_tokens
-        return self._alone_logits
+        self.logits[slot] = self._alone_logits

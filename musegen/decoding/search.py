@@ -45,15 +45,19 @@ def greedy(logits: FloatArray) -> IntArray:
 
 def sample(logits: FloatArray, uniforms: FloatArray) -> IntArray:
     """(B, V) and (B,) in [0, 1) -> (B,): the id at that height of the cumulated probabilities."""
-    chosen = np.empty(len(logits), np.int64)
-    for row, weights in enumerate(logits):
-        possible = (weights > -np.inf).nonzero()[0]  # few, as a rule
-        shares = weights[possible]
-        heights = np.exp(shares - shares.max()).cumsum()
-        # The first id whose sum lies above the mark. A mark rounded up to the total would find none:
-        # the first id that reaches the total is the last possible one.
-        found = heights.searchsorted(uniforms[row] * heights[-1], side="right")
-        chosen[row] = possible[min(found, heights.searchsorted(heights[-1]))]
+    n_rows, n_ids = logits.shape
+    possible = np.flatnonzero(logits > -np.inf)  # few, as a rule
+    bounds = possible.searchsorted(np.arange(n_rows + 1) * n_ids)
+    counts = bounds[1:] - bounds[:-1]
+    shares = np.exp(logits.ravel()[possible] - logits.max(axis=-1).repeat(counts))
+    heights = np.zeros((n_rows, counts.max()))
+    heights[np.arange(heights.shape[1]) < counts[:, None]] = shares
+    heights = heights.cumsum(axis=-1)
+    # The first id whose sum lies above the mark; a mark rounded up to the total would find none.
+    totals = heights[:, -1]
+    marks = np.minimum(uniforms * totals, np.nextafter(totals, 0))
+    found = (heights > marks[:, None]).argmax(axis=-1)
+    chosen: IntArray = possible[bounds[:-1] + found] % n_ids
     return chosen
 
 

@@ -202,23 +202,17 @@ static inline float largest(const float *x, size_t n) { /* of the magnitudes */
 
 static inline int32_t ordered(int32_t bits) { return bits ^ (bits >> 31 & 0x7fffffff); } /* as floats are */
 
-static inline float highest(const float *x, int n) {
-    int32_t best = INT32_MIN;
-    for (int i = 0; i < n; i++) {
-        int32_t bits;
-        memcpy(&bits, x + i, 4);
-        bits = ordered(bits);
-        best = bits > best ? bits : best;
-    }
-    best = ordered(best);
-    float value;
-    memcpy(&value, &best, 4);
-    return value;
-}
-
 /* The nearest integer, halves to the even one, of |x| < 2^22. */
 static inline float nearest(float x) {
     return (x + 12582912.0f) - 12582912.0f; /* 1.5 * 2^23, behind which no fraction has room */
+}
+
+/* The same as an integer: what the sum holds behind its exponent. */
+static inline int32_t integer(float x) {
+    const float sum = x + 12582912.0f;
+    int32_t bits;
+    memcpy(&bits, &sum, 4);
+    return bits - 0x4b400000;
 }
 
 /* x as 8-bit integers, and what a unit of them is worth. */
@@ -229,7 +223,7 @@ static float quantize(const float *x, size_t n, int8_t *q) {
         return 0.0f;
     }
     const float by = (float)LEVELS / most;
-    for (size_t i = 0; i < n; i++) q[i] = (int8_t)(int32_t)nearest(x[i] * by);
+    for (size_t i = 0; i < n; i++) q[i] = (int8_t)integer(x[i] * by);
     return most / (float)LEVELS;
 }
 
@@ -266,7 +260,7 @@ static inline float power(float x) {
     p = p * f + 1.0f;
     int32_t bits;
     memcpy(&bits, &p, 4);
-    bits += (int32_t)whole * (1 << 23);
+    bits += integer(x) * (1 << 23);
     memcpy(&p, &bits, 4);
     return p;
 }
@@ -509,17 +503,30 @@ static void store(const Model *m, Cache *cache, size_t matrix, int at, const flo
  * unit of the weights is worth. */
 static float weigh(const int32_t *dots, float scale, const float *key_scales, const float *value_scales, int length,
                    int wide, float *s, int8_t *coarse, int8_t *fine) {
-    for (int j = 0; j < length; j++) s[j] = (float)dots[j] * (scale * key_scales[j]);
-    const float most = highest(s, length);
-    int32_t sum = 0; /* in units of 2^-19: exact */
+    int32_t best = INT32_MIN, sum = 0, top_bits = 0; /* the sum in units of 2^-19: exact */
     for (int j = 0; j < length; j++) {
-        s[j] = power(s[j] - most);
-        sum += (int32_t)nearest(s[j] * 524288.0f);
+        s[j] = (float)dots[j] * (scale * key_scales[j]);
+        int32_t bits;
+        memcpy(&bits, s + j, 4);
+        bits = ordered(bits);
+        best = bits > best ? bits : best;
     }
-    for (int j = 0; j < length; j++) s[j] = s[j] * value_scales[j];
-    const float top = largest(s, length), by = top > 1e-30f ? (float)FINE / top : 0.0f;
+    best = ordered(best);
+    float most, top;
+    memcpy(&most, &best, 4);
     for (int j = 0; j < length; j++) {
-        const int32_t w = (int32_t)nearest(s[j] * by);
+        const float weight = power(s[j] - most);
+        sum += integer(weight * 524288.0f);
+        s[j] = weight * value_scales[j];
+        int32_t bits;
+        memcpy(&bits, s + j, 4);
+        bits &= 0x7fffffff;
+        top_bits = bits > top_bits ? bits : top_bits;
+    }
+    memcpy(&top, &top_bits, 4);
+    const float by = top > 1e-30f ? (float)FINE / top : 0.0f;
+    for (int j = 0; j < length; j++) {
+        const int32_t w = integer(s[j] * by);
         coarse[j] = (int8_t)(w >> 7);
         fine[j] = (int8_t)(w & 127);
     }

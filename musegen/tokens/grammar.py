@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from musegen.tokens.part import Part
 from musegen.tokens.state import (
     FRAME,
     HARMONY,
@@ -35,15 +36,15 @@ from musegen.tokens.state import (
     NOTES,
     BoolRow,
     Constraints,
-    Part,
     State,
 )
 from musegen.tokens.vocabulary import DURATIONS, MAX_BARS_LEFT, MAX_TRACKS, VOCABULARY
 
 _B = VOCABULARY.blocks
 _AFTER_POSITION, _AFTER_VELOCITY, _AFTER_DURATION = (MODIFIERS.index(name) + 1 for name in MODIFIERS)
-_STEPS = np.array(DURATIONS)
-_FIRST_OF_NOTES = _B["Track"].start
+_FITTING = np.arange(DURATIONS[-1] + 1)[:, None] >= np.array(DURATIONS)
+"""(steps, durations): whether each duration fits into so many steps."""
+_TRACK, _POSITION, _VELOCITY, _DURATION = (_B[name] for name in ("Track", "Position", "Velocity", "Duration"))
 
 
 class Grammar:
@@ -69,12 +70,13 @@ class GrammarState(State):
             self._allow_head(mask)
             return mask
         if self.frame != MASKED and self.filled != 0:
-            self._allow_frame(mask)
-            self._allow_harmony(mask)
             if not self.track_closed:
                 self._allow_notes(mask, self.parts[self.track])
+            if self.frame < NOTES:
+                self._allow_frame(mask)
+                self._allow_harmony(mask)
             self._allow_tracks(mask)
-        if not (self.modifier or self.track_open) and not (self._note_owed() and mask[_FIRST_OF_NOTES:].any()):
+        if not (self.modifier or self.track_open) and not (self._note_owed() and mask[_TRACK.start :].any()):
             self._allow_end(mask)
         return mask
 
@@ -82,7 +84,7 @@ class GrammarState(State):
         """Whether this is the last bar and nothing sounds in it yet."""
         if self.left or self.filled >= 0 or self.note_in_bar or (self.masked and self.masked[-1].bar == self.bar):
             return False
-        return all(part.silent_from.max() <= self.bar_start for part in self.parts)
+        return all(part.sounds_until <= self.bar_start for part in self.parts)
 
     def _allow_head(self, mask: BoolRow) -> None:
         if self.head < -1:
@@ -119,7 +121,7 @@ class GrammarState(State):
         if not self.constraints.changes:
             return
         if self.frame == 0 and self.bar > 0:
-            sounding_to = max(int(part.silent_from.max()) for part in self.parts)
+            sounding_to = max(part.sounds_until for part in self.parts)
             mask[_B["Metre"].slice] = self.bar_start + (self.left + 1) * METRE_STEPS >= sounding_to
             mask[_B["Metre"].start + self.metre] = False
         for name, now in (("Tempo", self.tempo), ("Key", self.key)):
@@ -139,33 +141,28 @@ class GrammarState(State):
 
     def _allow_notes(self, mask: BoolRow, part: Part) -> None:
         """Allow the next note of this track, whole or by its next modifier."""
-        at_cursor = self.bar_start + self.cursor
-        new, added = _B["Drum" if part.drums else "Pitch"], _B["DrumAdd" if part.drums else "Add"]
-        room, room_added = self._room(part, at_cursor), 0
-        if self.cursor >= self.bar_length:
-            room = 0
-        if room:
-            pitches = self._led(part.free(at_cursor), at_cursor)
-            room = room if np.count_nonzero(pitches) else 0
+        cursor, steps = self.cursor, DURATIONS[part.duration]
+        room = room_added = 0
+        if cursor < self.bar_length:
+            pitches = self._led(part.free(self.bar_start + cursor), self.bar_start + cursor)
+            room = self._room(part, self.bar_start + cursor) if np.count_nonzero(pitches) else 0
+            if steps <= room:
+                mask[_B["Drum" if part.drums else "Pitch"].slice] = pitches
         if self.onset >= 0 and self.position < 0 and self.onset_pitch < 127:
-            room_added = self._room(part, self.onset)
-            above = part.free(self.onset)
-            above[: self.onset_pitch + 1] = False
-            room_added = room_added if np.count_nonzero(above) else 0
-        steps = DURATIONS[part.duration]
-        if steps <= room:
-            mask[new.slice] = pitches
-        if steps <= room_added:
-            mask[added.slice] = above
+            above = part.free(self.onset)[self.onset_pitch + 1 :]
+            room_added = self._room(part, self.onset) if np.count_nonzero(above) else 0
+            if steps <= room_added:
+                added = _B["DrumAdd" if part.drums else "Add"]
+                mask[added.start + self.onset_pitch + 1 : added.stop] = above
         longest = max(room, room_added)
         if longest and self.modifier < _AFTER_DURATION:
-            mask[_B["Duration"].slice] = longest >= _STEPS
-            mask[_B["Duration"].start + part.duration] = False
+            mask[_DURATION.slice] = _FITTING[min(longest, DURATIONS[-1])]
+            mask[_DURATION.start + part.duration] = False
             if self.modifier < _AFTER_VELOCITY:
-                mask[_B["Velocity"].slice] = True
-                mask[_B["Velocity"].start + part.velocity] = False
+                mask[_VELOCITY.slice] = True
+                mask[_VELOCITY.start + part.velocity] = False
         if self.modifier < _AFTER_POSITION:
-            self._allow_positions(mask, part)
+            self._allow_positions(mask, part, cursor)
 
     def _led(self, pitches: BoolRow, onset: int) -> BoolRow:
         """Those of the pitches with which this track moves in no parallels, where any is left."""
@@ -177,25 +174,31 @@ class GrammarState(State):
     def _room(self, part: Part, onset: int) -> int:
         """How many steps a note of `part` may last from `onset` on; 0 where none may begin."""
         room = (self.end if self.filled < 0 else part.end) - onset
-        if self.sounding is not None and not part.drums and self.constraints.polyphony is not None and room > 0:
-            full = np.flatnonzero(self.sounding[onset : onset + DURATIONS[-1]] >= self.constraints.polyphony)
-            if len(full):
-                room = min(room, int(full[0]))
+        crowded = self._crowded(part, onset, onset + DURATIONS[-1]) if room > 0 else None
+        if crowded is not None and crowded.any():
+            room = min(room, int(crowded.argmax()))
         return max(0, room)
 
-    def _positions(self, part: Part, first: int) -> BoolRow:
-        """(steps a bar,) of bool: where in the bar a note of `part` may begin, from position `first` on."""
-        row = np.zeros(self.bar_length, np.bool_)
-        row[max(first, part.first_free() - self.bar_start) :] = True
-        if self.sounding is not None and not part.drums and self.constraints.polyphony is not None:
-            row &= self.sounding[self.bar_start : self.bar_start + self.bar_length] < self.constraints.polyphony
-        return row
+    def _crowded(self, part: Part, first: int, stop: int) -> BoolRow | None:
+        """(steps,) of bool: where as many notes sound as may, from step `first` to `stop`; None without a limit."""
+        if self.sounding is None or self.constraints.polyphony is None or part.drums:
+            return None
+        return self.sounding[first:stop] >= self.constraints.polyphony
 
-    def _allow_positions(self, mask: BoolRow, part: Part) -> None:
-        row = self._positions(part, self.onset + 1 - self.bar_start if self.onset >= 0 else 0)
-        if self.cursor < self.bar_length:
-            row[self.cursor] = False
-        mask[_B["Position"].start : _B["Position"].start + self.bar_length] |= row
+    def _allow_positions(self, mask: BoolRow, part: Part, cursor: int) -> None:
+        row = mask[_POSITION.start : _POSITION.start + self.bar_length]
+        row[max(self.onset + 1, part.first_free(), self.bar_start) - self.bar_start :] = True
+        crowded = self._crowded(part, self.bar_start, self.bar_start + self.bar_length)
+        if crowded is not None:
+            row &= ~crowded
+        if cursor < self.bar_length:
+            row[cursor] = False
+
+    def _may_begin(self, part: Part) -> bool:
+        """Whether a note of another track has a position in this bar."""
+        first = max(part.first_free(), self.bar_start)
+        crowded = self._crowded(part, first, self.bar_start + self.bar_length)
+        return first < self.bar_start + self.bar_length and (crowded is None or not crowded.all())
 
     def _allow_tracks(self, mask: BoolRow) -> None:
         if self.track_open:
@@ -204,10 +207,9 @@ class GrammarState(State):
         if self.modifier:
             return
         for k in range(self.track + 1, len(self.parts)):
-            may_begin = self._may_mask or np.count_nonzero(self._positions(self.parts[k], 0))
-            mask[_B["Track"].start + k] = self.fills(k) and may_begin
+            mask[_TRACK.start + k] = self.fills(k) and (self._may_mask or self._may_begin(self.parts[k]))
         if self.frame < NOTES:
-            mask[_B["Track"].start] = self._may_mask
+            mask[_TRACK.start] = self._may_mask
 
     @property
     def _may_mask(self) -> bool:

@@ -16,7 +16,8 @@ BoolRow = npt.NDArray[np.bool_]
 PERFECT = (0, 7)
 """Semitones, modulo 12, that no two voices keep when both move."""
 
-_PITCHES = np.arange(128)
+_KEEPING = {interval: np.abs(np.arange(128)[:, None] - np.arange(128)) % 12 == interval for interval in PERFECT}
+"""Of each of them (128, 128): which pitches make it with each pitch."""
 
 
 class Lines:
@@ -42,13 +43,14 @@ class Lines:
         if own is None:
             return row
         for other in self._notes:
-            before, now = self._before(other, onset), self._at(other, onset)
-            if other == track or before is None or now is None or now == before:
+            now = self._at(other, onset) if other != track else None
+            before = None if now is None else self._before(other, onset)
+            if now is None or before is None or now == before:
                 continue
             interval = abs(own - before) % 12
-            if interval in PERFECT:
-                same_way = own < _PITCHES if now > before else own > _PITCHES
-                row |= same_way & (np.abs(_PITCHES - now) % 12 == interval)
+            if interval in _KEEPING:
+                same_way = slice(own + 1, 128) if now > before else slice(own)
+                row[same_way] |= _KEEPING[interval][now, same_way]
         return row
 
     def _before(self, track: int, onset: int) -> int | None:

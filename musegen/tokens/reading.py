@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from musegen.errors import RequestError
-from musegen.tokens.state import DEFAULT_DURATION, DEFAULT_VELOCITY, METRE_STEPS
+from musegen.tokens.part import DEFAULT_DURATION, DEFAULT_VELOCITY
+from musegen.tokens.state import METRE_STEPS
 from musegen.tokens.vocabulary import DURATIONS, MAX_TRACKS, VOCABULARY
 
 Value = TypeVar("Value", bound=np.integer)

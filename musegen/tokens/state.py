@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from typing_extensions import Self
 
 from musegen.tokens.heard import NO_PITCH, SILENCE, Heard
 from musegen.tokens.lines import Lines
+from musegen.tokens.part import DEFAULT_DURATION, DEFAULT_VELOCITY, Part
 from musegen.tokens.vocabulary import (
     DRUM_PROGRAM,
     DURATIONS,
@@ -29,14 +29,9 @@ from musegen.tokens.vocabulary import (
     VOCABULARY,
 )
 
-S = TypeVar("S", bound="State")
-
 BoolRow = npt.NDArray[np.bool_]
 
-DEFAULT_DURATION = DURATIONS.index(STEPS_PER_QUARTER)
-DEFAULT_VELOCITY = 80 // VELOCITY_CLASS
 NO_TRACK = MAX_TRACKS
-NEVER = 2**31 - 1
 NO_PROGRAM = DRUM_PROGRAM + 1
 NO_CHORD_SAID = VOCABULARY.blocks["Chord"].size
 
@@ -102,36 +97,6 @@ class Constraints:
     chords: bool = False
     parallels: bool = True
     masks: bool = False
-
-
-@dataclass
-class Part:
-    """What one track carries along: sticky duration and velocity, cursor, and when each pitch falls silent."""
-
-    program: int
-    drums: bool
-    permitted: BoolRow
-    duration: int = DEFAULT_DURATION
-    velocity: int = DEFAULT_VELOCITY
-    cursor: int = 0
-    last_pitch: int = NO_PITCH
-    end: int = 0  # in a fill: no note of the span may sound past this step
-    silent_from: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(128, np.int32))
-
-    def copy(self) -> Part:
-        """An independent one."""
-        twin = copy.copy(self)
-        twin.silent_from = self.silent_from.copy()
-        return twin
-
-    def free(self, onset: int) -> BoolRow:
-        """(128,) the pitches that may begin at `onset`."""
-        return self.permitted & (self.silent_from <= onset)
-
-    def first_free(self) -> int:
-        """The first step at which any pitch may begin."""
-        free = self.silent_from[self.permitted]
-        return int(free.min()) if len(free) else NEVER
 
 
 @dataclass(frozen=True)
@@ -227,8 +192,9 @@ class State:
         """Take one token. Ids that `allowed` denies are taken as they come (a prompt may hold them)."""
         kind = _KINDS[token]
         value = _VALUES[token]
-        self.at_note = kind in ("Pitch", "Add", "Drum", "DrumAdd") and self.bar >= 0
-        if kind in ("Pitch", "Add", "Drum", "DrumAdd"):
+        is_note = kind in ("Pitch", "Add", "Drum", "DrumAdd")
+        self.at_note = is_note and self.bar >= 0
+        if is_note:
             self._note(value, added=kind in ("Add", "DrumAdd"))
         elif kind in MODIFIERS:
             self._modify(kind, value)
@@ -268,11 +234,10 @@ class State:
         if kind == "LOW":
             self.range_due = "Pitch"
         elif kind == "Instrument":
-            drums = value == DRUM_PROGRAM
             permitted = np.ones(128, np.bool_)
-            if not drums and self.constraints.pitches is not None:
+            if value != DRUM_PROGRAM and self.constraints.pitches is not None:
                 permitted = np.broadcast_to(self.constraints.pitches, (MAX_TRACKS, 128))[len(self.parts)]
-            self.parts.append(Part(value, drums, permitted))
+            self.parts.append(Part(value, permitted))
         elif kind in FRAME:
             self._set_frame(kind, value)
 
@@ -337,12 +302,12 @@ class State:
         for track in set(range(len(self.parts))) - here.tracks:
             self.parts[track].cursor = 0
         for track, silent_from in here.silent_from.items():
-            part = self.parts[track]
-            part.silent_from, part.cursor, part.end = silent_from, 0, here.end
+            end = here.end
             for bar, later in enumerate(self.masked[self.filled :], here.bar):
                 if later.bar != bar or track not in later.tracks:
                     break
-                part.end = later.end
+                end = later.end
+            self.parts[track].go_back(silent_from, end)
         self.left += self.bar - here.bar
         self.bar, self.bar_start, self.metre = here.bar, here.start, here.metre
         self.bar_length = metre_steps(here.metre)
@@ -377,8 +342,7 @@ class State:
         onset = self.onset if added and self.onset >= 0 else self.bar_start + self.cursor
         end = onset + DURATIONS[part.duration]
         part.cursor = min(part.cursor, end) if onset == self.onset else end
-        part.silent_from[pitch] = max(end, int(part.silent_from[pitch]))
-        part.last_pitch = pitch
+        part.hold(pitch, end)
         if not part.drums:
             self.heard.add(onset, end, pitch)
             if self.sounding is not None:

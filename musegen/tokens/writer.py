@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from musegen.errors import RequestError
 from musegen.tokens.grid import Grid
+from musegen.tokens.part import DEFAULT_DURATION, DEFAULT_VELOCITY
 from musegen.tokens.reading import spans_of
-from musegen.tokens.state import DEFAULT_DURATION, DEFAULT_VELOCITY
 from musegen.tokens.vocabulary import DRUM_PROGRAM, DURATIONS, MAX_BARS_LEFT, VOCABULARY
 
 Ids = npt.NDArray[np.int32]
