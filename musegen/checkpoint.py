@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from musegen.engine import Decoder
-    from musegen.models import Model
+    from musegen.models import AnyModel, Model
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 SUFFIX = ".safetensors"
@@ -52,7 +52,7 @@ def names() -> tuple[str, ...]:
     return (*sorted(path.stem for path in PRETRAINED.glob(f"*{SUFFIX}")), TINY_RANDOM)
 
 
-def save(path: Path, model: Model, card: Mapping[str, Any]) -> None:
+def save(path: Path, model: AnyModel, card: Mapping[str, Any]) -> None:
     """Write a model with the facts of its card; the file appears whole or not at all."""
     _write(path, dict(model.named_parameters()), {"config": model.config.to_dict(), "card": dict(card)})
 
