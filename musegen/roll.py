@@ -123,8 +123,8 @@ def moved(notes: Array, semitones: int) -> Array:
 
 def folded(pitch: Steps) -> Steps:
     """Pitches of MIDI, those outside of the roll in the nearest octave inside."""
-    up, down = -(-np.maximum(0, LOWEST - pitch) // 12), -(-np.maximum(0, pitch - HIGHEST) // 12)
-    return pitch + 12 * (up - down)
+    octaves: Steps = np.maximum(0, LOWEST - pitch + 11) // 12 - np.maximum(0, pitch - HIGHEST + 11) // 12
+    return pitch + 12 * octaves
 
 
 def _steps(ticks: Steps, lines: Steps, starts: Steps, per_tick: float) -> Steps:
