@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musegen import roll
@@ -57,6 +57,7 @@ def orphans(states: States) -> int:
     return int(((states == SUSTAIN) & (before == OFF)).sum())
 
 
+@settings(max_examples=40)
 @given(pieces())
 def test_a_rasterised_piece_has_the_notes_that_were_placed(score: Score) -> None:
     placed = roll.place(score, PARTS)
@@ -91,11 +92,13 @@ def simply_placed(score: Score, n_parts: int) -> list[tuple[int, int, int, int]]
     return sorted(found)
 
 
+@settings(max_examples=40)
 @given(pieces())
 def test_notes_are_placed_as_one_by_one(score: Score) -> None:
     assert rows(roll.place(score, PARTS).notes) == simply_placed(score, PARTS)
 
 
+@settings(max_examples=40)
 @given(any_states())
 def test_a_piece_of_cells_has_these_cells(drawn: States) -> None:
     states = roll.mended(drawn)
@@ -106,6 +109,7 @@ def test_a_piece_of_cells_has_these_cells(drawn: States) -> None:
     assert np.array_equal(roll.rasterise(placed.notes, 0, 32, PARTS), states)
 
 
+@settings(max_examples=40)
 @given(any_states())
 def test_mended_cells_are_music(drawn: States) -> None:
     states = roll.mended(drawn)
@@ -199,12 +203,14 @@ def test_drums_and_empty_tracks_are_no_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pitch", "inside"), [(0, 24), (11, 35), (12, 24), (23, 35), (24, 24), (107, 107), (108, 96), (119, 107), (127, 103)]
+    ("pitch", "inside"),
+    [(0, 24), (11, 35), (12, 24), (23, 35), (24, 24), (107, 107), (108, 96), (119, 107), (127, 103)],
 )
 def test_pitches_outside_go_to_the_nearest_octave_inside(pitch: int, inside: int) -> None:
     assert rows(roll.place(piece([(0, pitch, 2)]), 1).notes) == [(0, 0, inside, 2)]
 
 
+@settings(max_examples=40)
 @given(pieces(), st.integers(-6, 6))
 def test_notes_that_move_are_placed_as_the_moved_piece_is(score: Score, semitones: int) -> None:
     low, high = [], []
@@ -244,6 +250,7 @@ def test_of_doubles_the_longest_stays_and_later_notes_cut_earlier_ones() -> None
     assert rows(placed.notes) == [(0, 0, 60, 4), (0, 4, 60, 12), (0, 4, 61, 1)]
 
 
+@settings(max_examples=40)
 @given(pieces(), st.data())
 def test_a_window_shows_notes_from_before_as_sustain(score: Score, data: st.DataObject) -> None:
     placed = roll.place(score, PARTS)
