@@ -41,7 +41,7 @@ def any_states(draw: st.DrawFn, n_bars: int = 2) -> States:
 
 
 def piece(*tracks: list[tuple[int, int, int]], metres: list[tuple[int, int, int]] | None = None) -> Score:
-    """Tracks of (start, pitch, duration) in sixteenths, which are 120 ticks; metres of (tick, numerator, denominator)."""
+    """Tracks of (start, pitch, duration) in sixteenths, which are 120 ticks; metres (tick, numerator, denominator)."""
     made = [Track(frozen([(120 * s, p, 120 * d, 80) for s, p, d in rows], NOTE_DTYPE)) for rows in tracks]
     return Score(480, tuple(made), time_signatures=tuple(TimeSignature(*metre) for metre in metres or []))
 

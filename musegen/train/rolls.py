@@ -21,7 +21,7 @@ from musegen import roll
 from musegen.corpus.shards import Array, Split
 from musegen.diffusion.posterior import cells_of
 from musegen.errors import RequestError
-from musegen.models.dit import Told
+from musegen.models.dit import PRIOR_ODDS, Told
 from musegen.shapes import DitConfig
 from musegen.train.config import TrainConfig
 from musegen.train.data import piece_weights
@@ -31,6 +31,8 @@ from musegen.train.roll_pieces import RollPiece, cut
 
 BAND_SHARE = 0.15
 """Of the clips with something given, the share in which it is a band of pitches."""
+UNSEEN = 100.0
+"""So many cells are taken as seen, at the odds of a new network, before those of the data are counted."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -71,11 +73,13 @@ class RollBatch:
     n_targets: int
 
     def share(self, place: Place) -> Shared:
-        """The rows of this process on its device, as the network takes them."""
-        mine = [torch.from_numpy(array).to(place.device)[place.rank :: place.world] for array in self.arrays]
+        """The rows of this process on its device: each `world`-th, or one with nothing to write if none is left."""
+        is_left = place.rank < len(self.arrays[0])
+        rows = slice(place.rank, None, place.world) if is_left else slice(1)
+        mine = [torch.from_numpy(array[rows]).to(place.device) for array in self.arrays]
         states, written, clip, beats, chords, valid, parts = mine
         x0 = cells_of(states)
-        asked = written.unsqueeze(2).float()
+        asked = written.unsqueeze(2).float() * is_left  # every process takes part in every step
         told = Told(clip.long(), beats.long(), chords.float(), valid, 1 - asked, x0 * (1 - asked), parts)
         return x0, asked, told
 
@@ -153,7 +157,8 @@ class RollSampler:
     def log_odds(self, clips: int = 512) -> npt.NDArray[np.float32]:
         """(P, 2, K) how much likelier onset and sustain are than off in the cells that are written, as logarithms."""
         rng = np.random.default_rng([self.config.seed, 2**31])
-        counts = np.full((3, self.shape.n_parts, self.shape.n_pitches), 0.5)
+        counts = np.zeros((3, self.shape.n_parts, self.shape.n_pitches))
+        counts += np.reshape([UNSEEN, UNSEEN * PRIOR_ODDS[0], UNSEEN * PRIOR_ODDS[1]], (3, 1, 1))
         for _ in range(clips):
             clip = draw_clip(self.piece(rng), self.shape, self.config, rng)
             for state in (roll.OFF, roll.ONSET, roll.SUSTAIN):
