@@ -76,7 +76,8 @@ def simply_placed(score: Score, n_parts: int) -> list[tuple[int, int, int, int]]
 
     def step_of(tick: int) -> int:
         bar = min(sum(line <= tick for line in lines), len(lines) - 1) - 1
-        return min(starts[bar + 1], starts[bar] + round(Fraction(4 * (tick - lines[bar]), score.ticks_per_beat)))
+        within = round(Fraction(4 * (tick - lines[bar]), score.ticks_per_beat))
+        return int(min(starts[bar + 1], starts[bar] + within))
 
     ends: dict[tuple[int, int, int], int] = {}
     for part, track in enumerate(track for track in score.tracks if len(track.notes)):
