@@ -107,8 +107,8 @@ def _placed(source: Array, part: int, lines: Steps, starts: Steps, per_tick: flo
     source = source[source["start"] < lines[-1]]
     notes = np.zeros(len(source), ROLL_NOTE)
     notes["part"] = part
-    notes["step"] = np.minimum(_steps(source["start"], lines, starts, per_tick), starts[-1] - 1)
-    ends = np.maximum(_steps(source["start"] + source["duration"], lines, starts, per_tick), notes["step"] + 1)
+    notes["step"] = np.minimum(nearest_steps(source["start"], lines, starts, per_tick), starts[-1] - 1)
+    ends = np.maximum(nearest_steps(source["start"] + source["duration"], lines, starts, per_tick), notes["step"] + 1)
     notes["length"] = ends - notes["step"]
     notes["pitch"] = folded(source["pitch"].astype(np.int64))
     return notes
@@ -127,8 +127,8 @@ def folded(pitch: Steps) -> Steps:
     return pitch + 12 * octaves
 
 
-def _steps(ticks: Steps, lines: Steps, starts: Steps, per_tick: float) -> Steps:
-    """The nearest step of each tick, counted from its own bar line."""
+def nearest_steps(ticks: Steps, lines: Steps, starts: Steps, per_tick: float) -> Steps:
+    """The nearest step of each tick, counted from its own bar line: bars begin at the ticks `lines`, steps `starts`."""
     bars = np.clip(np.searchsorted(lines, ticks, side="right") - 1, 0, len(lines) - 2)
     steps = starts[bars] + np.rint((ticks - lines[bars]) * per_tick).astype(np.int64)
     held: Steps = np.minimum(steps, starts[bars + 1])

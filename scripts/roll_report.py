@@ -58,25 +58,29 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Sounding:
-    """Notes of one part: pitch, start and end in quarters, sorted by pitch and start."""
+    """Notes of one part: pitch, first step, start and end in quarters, sorted by pitch and step."""
 
     pitch: Array
+    step: Array
     start: Times
     end: Times
 
     @classmethod
-    def of(cls, pitch: Array, start: Times, end: Times) -> Sounding:
-        """Sorted; of those that begin together the longest first."""
-        order = np.lexsort((-end, start, pitch))
-        return cls(pitch[order], start[order], end[order])
+    def of(cls, pitch: Array, step: Array, start: Times, end: Times) -> Sounding:
+        """Sorted; of those that fall together the longest first, as a roll keeps it."""
+        order = np.lexsort((start - end, step, pitch))
+        return cls(pitch[order], step[order], start[order], end[order])
 
 
-def sources(score: Score, tracks: list[int]) -> Sounding:
-    """The notes of some tracks, in the octave that a roll has."""
+def sources(score: Score, placed: roll.Placed, tracks: list[int]) -> Sounding:
+    """The notes of some tracks, in the octave that a roll has, and on its steps."""
     notes = np.concatenate([score.tracks[k].notes for k in tracks])
     start, end = notes["start"], notes["start"] + notes["duration"]
+    lines = timing.bar_starts(score, len(placed.starts) - 1)
+    step = roll.nearest_steps(start, lines, placed.starts, roll.STEPS_PER_QUARTER / score.ticks_per_beat)
+    step = np.minimum(step, placed.starts[-1] - 1)
     pitch = roll.folded(notes["pitch"].astype(np.int64))
-    return Sounding.of(pitch, start / score.ticks_per_beat, end / score.ticks_per_beat)
+    return Sounding.of(pitch, step, start / score.ticks_per_beat, end / score.ticks_per_beat)
 
 
 def shown(score: Score, placed: roll.Placed, part: int, n_parts: int) -> Sounding:
@@ -89,25 +93,21 @@ def shown(score: Score, placed: roll.Placed, part: int, n_parts: int) -> Soundin
         bars = np.minimum(np.searchsorted(placed.starts, steps, side="right") - 1, len(lines) - 1)
         return np.asarray(lines[bars] + (steps - placed.starts[bars]) / roll.STEPS_PER_QUARTER)
 
-    return Sounding.of(notes["pitch"], quarters(notes["step"]), quarters(notes["step"] + notes["length"]))
+    step = notes["step"]
+    return Sounding.of(notes["pitch"].astype(np.int64), step, quarters(step), quarters(step + notes["length"]))
 
 
 def compare(wanted: Sounding, found: Sounding, a_tick: float, tally: Tally) -> None:
     """Find each note of a part again, and count what became of it."""
     half = 0.5 / roll.STEPS_PER_QUARTER + 1e-6
-    far = 1e6  # keeps pitches apart on one line of time
-    at, places = wanted.start + far * wanted.pitch, found.start + far * found.pitch
-    right = np.minimum(np.searchsorted(places, at), len(places) - 1)
-    left = np.maximum(right - 1, 0)
-    nearest = np.where(np.abs(places[left] - at) <= np.abs(places[right] - at), left, right)
-    near = np.abs(places[nearest] - at) <= half
-    order = np.lexsort((-(wanted.end - wanted.start), nearest))  # of doubles the longest first
-    first = np.ones(len(at), np.bool_)
-    first[order[1:]] = nearest[order[1:]] != nearest[order[:-1]]
+    names, places = wanted.pitch << 32 | wanted.step, found.pitch << 32 | found.step
+    at = np.minimum(np.searchsorted(places, names), len(places) - 1)
+    near = (places[at] == names) & (np.abs(found.start[at] - wanted.start) <= half)
+    first = np.append(True, names[1:] != names[:-1])
     kept = near & first
     tally.lost += int((~near).sum())
     tally.doubled += int((near & ~first).sum())
-    match = nearest[kept]
+    match = at[kept]
     onsets, ends = found.start[match] - wanted.start[kept], found.end[match] - wanted.end[kept]
     tally.onsets.append(np.where(np.abs(onsets) <= a_tick, 0, onsets))
     tally.ends.append(np.where(np.abs(ends) <= a_tick, 0, ends))
@@ -148,7 +148,7 @@ def count(score: Score, n_parts: int, tally: Tally) -> None:
         pitches = np.concatenate([score.tracks[k].notes["pitch"] for k in of])
         tally.notes += len(pitches)
         tally.folded += int(((pitches < roll.LOWEST) | (pitches > roll.HIGHEST)).sum())
-        compare(sources(score, of), shown(score, placed, part, n_parts), 1 / score.ticks_per_beat + 1e-9, tally)
+        compare(sources(score, placed, of), shown(score, placed, part, n_parts), 1 / score.ticks_per_beat + 1e-9, tally)
 
 
 def whole_quarters(numerator: int, denominator: int) -> bool:
