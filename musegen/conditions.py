@@ -79,7 +79,7 @@ def clip_values(style: str | None, key: Key | None, density: int | None, metre: 
 
 
 def beat_values(beats: int, first: int, last: int, total: int) -> Ints:
-    """(N, 3) facts of the beats of bars `first` to `last` (excluded) of a piece of `total` bars of so many beats."""
+    """(N, 3) the facts of the beats of bars `first` to `last` (excluded) of `total` bars of so many beats."""
     bars = np.repeat(np.arange(first, last), beats)
     places = np.tile(np.arange(beats), last - first)
     return np.stack((places, np.minimum(bars, FAR), np.minimum(total - 1 - bars, FAR)), axis=1)
@@ -92,7 +92,7 @@ def chord_values(chords: Array, n_beats: int, semitones: int = 0) -> npt.NDArray
         chords: (n, 3) of step from the clip's beginning (below 0: from before), Chord and Bass value, by step; the
             chord that begins in a beat's first half is that beat's.
         n_beats: N.
-        semitones: by how much higher.
+        semitones: how much higher.
     """
     rows = np.zeros((n_beats, CHORD_SIZE), np.uint8)
     at = np.searchsorted(chords[:, 0], np.arange(n_beats) * STEPS_PER_QUARTER + 1, side="right") - 1

@@ -72,19 +72,27 @@ def bar_length(numerator: int, denominator: int) -> int:
     return int(steps)
 
 
-def place(score: Score, n_parts: int, *, tracks: Sequence[int] | None = None, n_bars: int | None = None) -> Placed:
+def place(
+    score: Score,
+    n_parts: int,
+    *,
+    tracks: Sequence[int] | None = None,
+    n_bars: int | None = None,
+    any_metre: bool = False,
+) -> Placed:
     """The pitched notes of a piece on the grid, of `tracks` (all that have notes, by default) and so many bars.
 
     A part shows a track in the order given; bars past the end of the piece are empty.
 
     Raises:
-        RequestError: for a metre whose bar is no whole number of sixteenths.
+        RequestError: for a metre whose bar is no whole number of sixteenths, unless `any_metre` asks for its bars
+            to be rounded.
     """
     if tracks is None:
         tracks = [k for k, track in enumerate(score.tracks) if len(track.notes) and not track.is_drum]
     count = timing.n_bars(score) if n_bars is None else n_bars
     lines = timing.bar_starts(score, count)
-    for tick in lines[:-1].tolist():
+    for tick in [] if any_metre else lines[:-1].tolist():
         metre = timing.metre_at(score, tick)
         bar_length(metre.numerator, metre.denominator)
     per_tick = STEPS_PER_QUARTER / score.ticks_per_beat
@@ -99,27 +107,32 @@ def _placed(source: Array, part: int, lines: Steps, starts: Steps, per_tick: flo
     source = source[source["start"] < lines[-1]]
     notes = np.zeros(len(source), ROLL_NOTE)
     notes["part"] = part
-    notes["step"] = np.minimum(_steps(source["start"], lines, starts, per_tick), starts[-1] - 1)
-    ends = np.maximum(_steps(source["start"] + source["duration"], lines, starts, per_tick), notes["step"] + 1)
+    notes["step"] = np.minimum(nearest_steps(source["start"], lines, starts, per_tick), starts[-1] - 1)
+    ends = np.maximum(nearest_steps(source["start"] + source["duration"], lines, starts, per_tick), notes["step"] + 1)
     notes["length"] = ends - notes["step"]
-    notes["pitch"] = source["pitch"]
-    return moved(notes)
-
-
-def moved(notes: Array, semitones: int = 0) -> Array:
-    """ROLL_NOTE rows so much higher; what leaves the roll goes to the nearest octave inside."""
-    pitch = notes["pitch"].astype(np.int64) + semitones
-    pitch += 12 * -(-np.maximum(0, LOWEST - pitch) // 12) - 12 * -(-np.maximum(0, pitch - HIGHEST) // 12)
-    notes = notes.copy()
-    notes["pitch"] = pitch
+    notes["pitch"] = folded(source["pitch"].astype(np.int64))
     return notes
 
 
-def _steps(ticks: Steps, lines: Steps, starts: Steps, per_tick: float) -> Steps:
-    """The nearest step of each tick, counted from its own bar line."""
+def moved(notes: Array, semitones: int) -> Array:
+    """ROLL_NOTE rows so much higher, as `place` would have put them: folded, and cut where two now sound together."""
+    notes = notes.copy()
+    notes["pitch"] = folded(notes["pitch"].astype(np.int64) + semitones)
+    return _cut(notes)
+
+
+def folded(pitch: Steps) -> Steps:
+    """Pitches of MIDI, those outside of the roll in the nearest octave inside."""
+    octaves: Steps = np.maximum(0, LOWEST - pitch + 11) // 12 - np.maximum(0, pitch - HIGHEST + 11) // 12
+    return pitch + 12 * octaves
+
+
+def nearest_steps(ticks: Steps, lines: Steps, starts: Steps, per_tick: float) -> Steps:
+    """The nearest step of each tick, counted from its own bar line: bars begin at the ticks `lines`, steps `starts`."""
     bars = np.clip(np.searchsorted(lines, ticks, side="right") - 1, 0, len(lines) - 2)
     steps = starts[bars] + np.rint((ticks - lines[bars]) * per_tick).astype(np.int64)
-    return np.minimum(steps, starts[bars + 1])
+    held: Steps = np.minimum(steps, starts[bars + 1])
+    return held
 
 
 def _cut(notes: Array) -> Array:
@@ -162,7 +175,7 @@ def mended(states: States) -> States:
     gap = np.zeros_like(sounding)
     gap[:, 1:-1] = sounding[:, :-2] & (states[:, 1:-1] == OFF) & (states[:, 2:] == SUSTAIN)
     states[gap] = SUSTAIN
-    alive = np.zeros_like(states[:, 0], dtype=np.bool_)  # (P, K)
+    alive = np.zeros((states.shape[0], states.shape[2]), np.bool_)
     for step in range(states.shape[1]):
         here = states[:, step]
         alive = (here == ONSET) | (alive & (here == SUSTAIN))

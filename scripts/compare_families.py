@@ -35,7 +35,7 @@ from musegen.evaluate.features import FeatureTable, measure_files, measure_score
 from musegen.evaluate.likelihood import Scorer, evaluate
 from musegen.evaluate.originality import longest_passage
 from musegen.evaluate.structure import METRICS as STRUCTURE
-from musegen.models import preset, weights
+from musegen.models import Dit, preset, weights
 from musegen.score.model import Score
 from musegen.tokens import Remi
 from musegen.train.config import TrainConfig, parse_seconds
@@ -106,6 +106,7 @@ def network(name: str, **shape: Any) -> Callable[[Task], Trained]:
         learned, valid = (load_split(task.shards, s, tokenizer.vocabulary.fingerprint) for s in ("train", "valid"))
         train(run, learned, valid, task.run, report=lambda line: print(line, file=sys.stderr, flush=True))
         model = averaged(run)
+        assert not isinstance(model, Dit)
         styles = sorted({style for s in load_info(task.shards)["sources"].values() for style in styles_of(s)})
         composer = AutoregressiveComposer(
             name, decoder(model.config, weights(model)), model.config.context, {"styles": styles}, ""

@@ -225,7 +225,9 @@ def job_of(preset: str, split: Split) -> Job:
     shapes = np.array([sampler.batch(step).ids.shape for step in range(POOL_BATCHES)])  # B and T of each
     tokens = shapes.prod(axis=1)
     length = round(float(tokens @ shapes[:, 1] / tokens.sum()))
-    return Job(preset, run.model.config, split, max(1, round(tokens.mean() / length)), length)
+    config = run.model.config
+    assert isinstance(config, ModelConfig)
+    return Job(preset, config, split, max(1, round(tokens.mean() / length)), length)
 
 
 def lines(job: Job, loops: Sequence[str], options: argparse.Namespace) -> Iterator[str]:

@@ -23,7 +23,7 @@ from musegen.engine import decoder
 from musegen.evaluate.pitch import likeliest_key
 from musegen.models import build as build_model
 from musegen.models import preset, weights
-from musegen.score.model import NOTE_DTYPE, Chord, Score, Track
+from musegen.score.model import NOTE_DTYPE, Chord, Score, TimeSignature, Track
 from musegen.score.theory import parse_key
 from musegen.tokens import VOCABULARY, Remi
 from musegen.train.held_out import gather
@@ -310,6 +310,30 @@ def test_files_come_back_alike(script: Load) -> None:
     record = report.gone_through((min(SAMPLES.glob("*.mid")), "here", True))
     assert record.alike and record.found == dict.fromkeys(("symusic, original", *report.OTHERS), record.notes)
     assert report.kept([record])[1][0][5] == "1 of 1" and report.differences([record])[1] == []
+
+
+def test_what_a_roll_keeps_is_counted_note_by_note(script: Load, capsys: Any, tmp_path: Path) -> None:
+    rows = [(0, 60, 480, 80), (160, 64, 160, 80), (170, 64, 100, 80), (490, 66, 470, 80), (960, 120, 479, 80)]
+    doubled = [(0, 60, 480, 80), (480, 62, 480, 80), (480, 62, 900, 80), (960, 62, 480, 80)]
+    drums = Track([(0, 36, 120, 80)], is_drum=True, channel=9)
+    odd = Score(480, (Track([(0, 60, 60, 80)]),), time_signatures=(TimeSignature(0, 3, 32),))
+    pieces = [Score(480, (Track(rows), drums)), Score(480, (Track([]), Track(doubled), Track(doubled))), odd]
+    write_folder(tmp_path / "made", [(str(k), score, "train", "") for k, score in enumerate(pieces)])
+    report = script("roll_report")
+    tally = report.Tally()
+    for score in pieces:
+        report.count(score, 1, tally)
+    assert (tally.pieces, dict(tally.refused), tally.crowded, tally.percussion) == (3, {"3/32": 1}, 1, 1)
+    # The two of pitch 64 meet in one step; of the second piece's tracks, which share the part, each note stands twice.
+    assert (tally.notes, tally.lost, tally.doubled, tally.folded) == (13, 0, 1 + 5, 1)
+    onsets, ends = (np.concatenate(shifts) * 480 for shifts in (tally.onsets, tally.ends))
+    assert sorted(onsets[onsets != 0].tolist()) == pytest.approx([-40, -10])
+    assert sorted(ends[ends != 0].tolist()) == pytest.approx([-420, 40])
+    assert (tally.cut, tally.stretched, dict(tally.where)) == (1, 0, {"triplets": 1, "on no grid": 1})
+    report.main([str(tmp_path / "made"), "--parts", "1"], standalone_mode=False)
+    first, second = capsys.readouterr().out.strip().split("\n\n")
+    assert "| made | 3 | 33.33% | 33.33% | 13 | 53.85% | 28.57%" in first
+    assert "| 1 notes |" in second and second.endswith("| 3/32 (1) |")
 
 
 @pytest.mark.usefixtures("tiny_network")

@@ -1,9 +1,9 @@
-"""Networks: those that read tokens and give logits are called alike (see `Transformer.forward`), the one of rolls its own way."""
+"""Networks: those of tokens are called alike (see `Transformer.forward`), the one of rolls its own way (see `Dit`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from musegen.models.dit import Dit
 from musegen.models.rnn import LSTM
 from musegen.models.transformer import Transformer
-from musegen.shapes import PRESETS, ModelConfig, Shape, preset
+from musegen.shapes import PRESETS, DitConfig, ModelConfig, Shape, preset
 
 __all__ = [
     "LSTM",
@@ -35,6 +35,12 @@ AnyModel = Transformer | LSTM | Dit
 MODELS: dict[str, Callable[[Any], AnyModel]] = {"transformer": Transformer, "rnn": LSTM, "dit": Dit}
 
 
+@overload
+def build(config: ModelConfig) -> Model: ...
+@overload
+def build(config: DitConfig) -> Dit: ...
+@overload
+def build(config: Shape) -> AnyModel: ...
 def build(config: Shape) -> AnyModel:
     """A new network of this shape, its weights drawn from torch's global generator."""
     return MODELS[config.architecture](config)

@@ -1,11 +1,11 @@
 """A diffusion transformer over piano rolls: noisy cells in, logits of each cell's state out.
 
 - a token is a patch of a beat by `patch_pitches` of all parts (patches of pixels: Peebles and Xie, 2023)
-- into a token goes, and out of it comes, what one small network makes of each column, a pitch of a part in a beat with the
-  beats beside it: that a note lasts is learnt once, not for each pitch anew; at last the pitches of a part in a beat
-  compete, so that a voice sings one of them
-- a cell comes in two forms: squeezed to -1..1 by its noise level (plain where it is small, linear where it is large), and
-  as the network's last estimate of it (self-conditioning: Chen et al., 2023); known cells come clean, and marked
+- into a token goes, and out of it comes, what one small network makes of each column, a pitch of a part in a beat with
+  the beats beside it: that a note lasts is learnt once, not for each pitch anew; at last the pitches of a part in a
+  beat compete, so that a voice sings one of them
+- a cell comes in two forms: squeezed to -1..1 by its noise level (plain where it is small, linear where it is large),
+  and as the network's last estimate of it (self-conditioning: Chen et al., 2023); known cells come clean, and marked
 - what comes out is added to the logits of prior and evidence, and is zero at first, so that an untrained network is the
   best denoiser of cells that know nothing of each other
 - rotary positions over beats, and over patches of pitch where there are several (axial: half of the pairs each)
@@ -194,7 +194,8 @@ class Dit(nn.Module):
     def columns(self, forms: Tensor, vector: Tensor, rows: Tensor) -> Tensor:
         """(B, P, FORMS, T, K), (B, C) and (R,) of B P -> (R, d_column, N, K), what each column of these parts holds."""
         offset = self.column_noise(vector)[rows // self.config.n_parts]  # (R, d_column)
-        return (self.column(forms.flatten(0, 1)[rows]) + offset[..., None, None]).relu()
+        held: Tensor = self.column(forms.flatten(0, 1)[rows]) + offset[..., None, None]
+        return held.relu()
 
     @property
     def n_groups(self) -> int:
@@ -211,19 +212,22 @@ class Dit(nn.Module):
     def to_patches(self, features: Tensor) -> Tensor:
         """(B P, F, N, K) -> (B, N G, P F k)."""
         c = self.config
-        patches = features.unflatten(0, (-1, c.n_parts)).unflatten(-1, (self.n_groups, c.patch_pitches))
+        patches = torch.unflatten(features, 0, (-1, c.n_parts))
+        patches = torch.unflatten(patches, -1, (self.n_groups, c.patch_pitches))
         return patches.permute(0, 3, 4, 1, 2, 5).flatten(3).flatten(1, 2)  # (B, P, F, N, G, k) before
 
     def from_patches(self, patches: Tensor) -> Tensor:
         """(B, N G, P F k) -> (B P, F, N, K)."""
         c = self.config
-        cells = patches.unflatten(1, (-1, self.n_groups)).unflatten(3, (c.n_parts, c.n_features, c.patch_pitches))
+        cells = torch.unflatten(patches, 1, (-1, self.n_groups))
+        cells = torch.unflatten(cells, 3, (c.n_parts, c.n_features, c.patch_pitches))
         return cells.permute(0, 3, 4, 1, 2, 5).flatten(4).flatten(0, 1)  # (B, N, G, P, F, k) before
 
     def to_cells(self, columns: Tensor) -> Tensor:
         """(B P, 2 beat, N, K) -> (B, P, 2, T, K)."""
         c = self.config
-        cells = columns.unflatten(0, (-1, c.n_parts)).unflatten(2, (2, c.beat))  # (B, P, 2, beat, N, K)
+        cells = torch.unflatten(columns, 0, (-1, c.n_parts))
+        cells = torch.unflatten(cells, 2, (2, c.beat))  # (B, P, 2, beat, N, K)
         return cells.transpose(3, 4).flatten(3, 4)
 
     def turns(self, n_beats: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, distributed, nn
 
 from musegen.errors import RequestError
-from musegen.models import Model
 
 DEVICES = ("auto", "cpu", "cuda")
 PATIENCE = timedelta(hours=2)
@@ -107,7 +106,7 @@ def joined(device_name: str = "auto", *, sharded: bool = False, narrow: bool | N
         distributed.destroy_process_group()
 
 
-def wrapped(model: Model, place: Place) -> nn.Module:
+def wrapped(model: nn.Module, place: Place) -> nn.Module:
     """The model as training calls it, its gradients summed over the processes."""
     if place.world == 1:
         return model

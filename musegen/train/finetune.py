@@ -26,7 +26,7 @@ from musegen.corpus.shards import Split, load_split
 from musegen.corpus.splits import Shares
 from musegen.errors import RequestError
 from musegen.evaluate.likelihood import Likelihood, evaluate
-from musegen.models import Model
+from musegen.models import Dit, Model
 from musegen.score.formats import write_bytes
 from musegen.tokens import STYLES, VOCABULARY
 from musegen.train.adaptation_card import facts, markdown
@@ -217,6 +217,7 @@ class Best:
 def _write(output: Path, base: str | Path, run: Run, best: Best, card: Mapping[str, Any]) -> None:
     """Adapters beside their base, or a model of its own."""
     if run.config.lora_rank:
+        assert not isinstance(run.model, Dit)  # it takes no adapters
         row = VOCABULARY.id("Style", STYLES.index(card["default_style"]))
         rows = {row: run.model.embedding.weight[row]}
         checkpoint.save_adapters(output, base, best.tensors, rows, card)

@@ -18,11 +18,11 @@ from musegen.corpus.encode import piece_of
 from musegen.corpus.manifest import read_manifest
 from musegen.corpus.shards import INFO_FILE, Piece, load_split
 from musegen.corpus.sources import source_of
-from musegen.errors import RequestError
+from musegen.errors import ModelError, RequestError
 from musegen.evaluate.files import map_files, music_files
 from musegen.evaluate.likelihood import Likelihood, Scorer, evaluate
 from musegen.evaluate.markov import MarkovModel, best_discount, transpositions
-from musegen.models import Model
+from musegen.models import Dit, Model
 from musegen.score.model import Score
 from musegen.tokens import Remi
 from musegen.train.objective import scorer
@@ -87,7 +87,10 @@ def _encoded(source: str, level: bool, score: Score) -> Piece:
 def network(name: str) -> Model:
     """A shipped model by name, that of a .safetensors file, or the averaged weights of a training run's folder."""
     if (Path(name) / STATE_FILE).exists():
-        return averaged(load_state(Path(name)))
+        model = averaged(load_state(Path(name)))
+        if isinstance(model, Dit):
+            raise ModelError(f"{name} trains a model of piano rolls, not of tokens; name a run of a model of tokens")
+        return model
     return checkpoint.load(name)[0]
 
 

@@ -15,7 +15,7 @@ from musegen.models.dit import Dit
 from musegen.shapes import Shape
 from musegen.train.config import TrainConfig
 from musegen.train.data import Sampler
-from musegen.train.distributed import Place
+from musegen.train.distributed import Place, parted
 from musegen.train.loader import read_ahead, read_batches
 from musegen.train.objective import loss, scorer
 from musegen.train.roll_objective import measure_rolls, roll_loss
@@ -25,7 +25,9 @@ from musegen.train.rolls import RollSampler
 class Drawn(Protocol):
     """A batch as it is drawn."""
 
-    n_targets: int
+    @property
+    def n_targets(self) -> int:
+        """How many tokens, or notes, are learned from."""
 
     def share(self, place: Place, /) -> Any:
         """What the loss takes of it in this process."""
@@ -62,7 +64,7 @@ def _measure_rolls(model: Any, pieces: Split | Sequence[Piece], _context: int, p
 
 def _set_prior(model: Dit, sampler: RollSampler) -> None:
     with torch.no_grad():
-        model.prior.copy_(torch.from_numpy(sampler.log_odds()).flatten())
+        model.prior.copy_(parted(torch.from_numpy(sampler.log_odds()).flatten(), model.prior))
 
 
 TOKENS = Objective(

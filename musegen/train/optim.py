@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from musegen.models import Model
 from musegen.train.config import TrainConfig
 from musegen.train.distributed import parted
 
 
-def adamw(model: Model, config: TrainConfig) -> torch.optim.AdamW:
+def adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019): decay on matrices, none on norms and biases."""
     learning = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -21,7 +20,7 @@ def adamw(model: Model, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
 
 
-def optimizer_tensors(model: Model, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
     """The optimizer's state by parameter name, for a .safetensors file."""
     tensors = {}
     for name, parameter in model.named_parameters():
@@ -30,7 +29,7 @@ def optimizer_tensors(model: Model, optimizer: torch.optim.AdamW) -> dict[str, T
     return tensors
 
 
-def restore_optimizer(model: Model, optimizer: torch.optim.AdamW, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.AdamW, tensors: dict[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` took out."""
     for name, parameter in model.named_parameters():
         keys = ("exp_avg", "exp_avg_sq")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +28,10 @@ from musegen.corpus.shards import Piece
 from musegen.diffusion.posterior import cross_entropy, state_means
 from musegen.evaluate.likelihood import Likelihood, validate
 from musegen.models.dit import Dit
+from musegen.shapes import DitConfig
 from musegen.train.distributed import Place
-from musegen.train.rolls import Clip, RollPiece, Shared, collate, held_out_clips
+from musegen.train.roll_pieces import RollPiece
+from musegen.train.rolls import Clip, Shared, collate, held_out_clips
 
 LEVEL_CENTRE, LEVEL_SPREAD = 0.7, 0.9
 """Median of the noise levels of training, and the standard deviation of their logarithm."""
@@ -40,12 +43,13 @@ CLIPS_A_PIECE, LEVELS = 4, 8
 MEASURED_TOGETHER = 64
 
 
-def levels(n: int, shape_min: float, shape_max: float, device: torch.device) -> Tensor:
+def levels(n: int, sigma_min: float, sigma_max: float, device: torch.device) -> Tensor:
     """(n,) noise levels of training, in random order."""
-    normal = torch.distributions.Normal(math.log(LEVEL_CENTRE), LEVEL_SPREAD)
-    low, high = (normal.cdf(torch.tensor(math.log(edge))) for edge in (shape_min, shape_max))
+    normal: Any = torch.distributions.Normal(math.log(LEVEL_CENTRE), LEVEL_SPREAD)  # torch says no types of it
+    low, high = (normal.cdf(torch.tensor(math.log(edge))) for edge in (sigma_min, sigma_max))
     shares = (torch.randperm(n) + torch.rand(n)) / n
-    return normal.icdf(low + (high - low) * shares).exp().to(device)
+    sigma: Tensor = normal.icdf(low + (high - low) * shares).exp()
+    return sigma.to(device)
 
 
 def weight(sigma: Tensor) -> Tensor:
@@ -55,9 +59,10 @@ def weight(sigma: Tensor) -> Tensor:
 
 def roll_loss(network: nn.Module, batch: Shared) -> Tensor:
     """Summed weighted cross entropy in nats, of the cells that are to be written."""
-    model: Dit = getattr(network, "module", network)
+    model: Any = getattr(network, "module", network)
+    config: DitConfig = model.config
     x0, written, told = batch
-    sigma = levels(len(x0), model.config.sigma_min, model.config.sigma_max, x0.device)
+    sigma = levels(len(x0), config.sigma_min, config.sigma_max, x0.device)
     x = x0 + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(x0)
     previous = None
     if float(torch.rand(())) < SELF_CONDITIONED:

@@ -17,93 +17,37 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from musegen import conditions, roll
-from musegen.corpus.shards import Array, Piece, Split
+from musegen import roll
+from musegen.corpus.shards import Array, Split
 from musegen.diffusion.posterior import cells_of
 from musegen.errors import RequestError
-from musegen.models.dit import Told
-from musegen.roll import STEPS_PER_QUARTER
-from musegen.score.model import KeySignature
-from musegen.score.theory import Key
+from musegen.models.dit import PRIOR_ODDS, Told
 from musegen.shapes import DitConfig
-from musegen.tokens.controls import density_class
-from musegen.tokens.grid import to_score
-from musegen.tokens.vocabulary import KEYS, METRES
-from musegen.tokens.vocabulary import STEPS_PER_QUARTER as FINE
 from musegen.train.config import TrainConfig
 from musegen.train.data import piece_weights
 from musegen.train.distributed import Place
-from musegen.train.examples import Source, draw_cells
+from musegen.train.examples import draw_cells
+from musegen.train.roll_pieces import RollPiece, cut
 
 BAND_SHARE = 0.15
 """Of the clips with something given, the share in which it is a band of pitches."""
+UNSEEN = 100.0
+"""So many cells are taken as seen, at the odds of a new network, before those of the data are counted."""
 
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Bars `first` to `last` (excluded) of a piece, all of one metre whose bar is a whole number of quarters."""
-
-    first: int
-    last: int
-    beats: int
-
-
-@dataclass(frozen=True, eq=False)
-class RollPiece:
-    """A piece as clips are cut from it.
-
-    Attributes:
-        placed: its notes on the roll's grid; metres, keys: vocabulary values of its bars.
-        chords: (n, 3) of step, Chord and Bass value, by step.
-        opening: the first whole bar, from which bars are counted.
-    """
-
-    placed: roll.Placed
-    metres: Array
-    keys: Array
-    chords: Array
-    style: str | None
-    stretches: tuple[Stretch, ...]
-    opening: int
-
-    @classmethod
-    def of(cls, piece: Piece, n_parts: int) -> RollPiece:
-        """Read a piece of a shard."""
-        source = Source.of(piece)
-        grid = source.grid
-        placed = roll.place(to_score(grid), n_parts, n_bars=len(grid.metres))
-        chords = grid.chords[:, 1:].copy()
-        chords[:, 0] = placed.starts[grid.chords[:, 0]] + np.rint(grid.chords[:, 1] * STEPS_PER_QUARTER / FINE)
-        lengths = np.diff(placed.starts)
-        opening = int(len(lengths) > 1 and lengths[0] < lengths[1])
-        return cls(placed, grid.metres, grid.keys, chords, source.style, _stretches(grid.metres, lengths), opening)
-
-    def key(self, bar: int) -> Key | None:
-        """The key in force in a bar."""
-        said = np.flatnonzero(self.keys[: bar + 1] >= 0)
-        return Key.from_signature(KeySignature(0, *KEYS[int(self.keys[said[-1]])])) if len(said) else None
-
-
-def _stretches(metres: Array, lengths: Array) -> tuple[Stretch, ...]:
-    """The longest runs of bars of one metre that rolls can show."""
-    found, first = [], 0
-    for bar in range(1, len(metres) + 1):
-        if bar == len(metres) or metres[bar] != metres[first] or lengths[bar] != lengths[first]:
-            try:
-                beats = conditions.beats_a_bar(*METRES[int(metres[first])])
-            except RequestError:  # triplets of quarters and the like: no clip is cut from these bars
-                beats = 0
-            if beats and lengths[first] == beats * STEPS_PER_QUARTER:
-                found.append(Stretch(first, bar, beats))
-            first = bar
-    return tuple(found)
-
-
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """states (P, T, K), written (P, T, K) of bool: what is to be written; clip, beats and chords as in conditions; how many parts there are, and notes to write."""
+    """A clip, and what is said of it.
+
+    Attributes:
+        states: (P, T, K).
+        written: (P, T, K), what is to be written; the rest is given, or of a part that there is not.
+        clip, beats, chords: as in conditions.
+        n_parts: how many parts there are.
+        n_notes: how many notes are to be written.
+    """
 
     states: roll.States
     written: Bools
@@ -115,7 +59,7 @@ class Clip:
 
 
 Shared = tuple[Tensor, Tensor, Told]
-"""The clean cells x0 (B, P, 2, T, K), what is to be written (B, P, 1, T, K) as 0 and 1, and what the network is told."""
+"""The clean cells x0 (B, P, 2, T, K), what is to be written (B, P, 1, T, K) as 0 and 1, what the network is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,33 +73,15 @@ class RollBatch:
     n_targets: int
 
     def share(self, place: Place) -> Shared:
-        """The rows of this process on its device, as the network takes them."""
-        mine = [torch.from_numpy(array).to(place.device)[place.rank :: place.world] for array in self.arrays]
+        """The rows of this process on its device: each `world`-th, or one with nothing to write if none is left."""
+        is_left = place.rank < len(self.arrays[0])
+        rows = slice(place.rank, None, place.world) if is_left else slice(1)
+        mine = [torch.from_numpy(array[rows]).to(place.device) for array in self.arrays]
         states, written, clip, beats, chords, valid, parts = mine
         x0 = cells_of(states)
-        asked = written.unsqueeze(2).float()
+        asked = written.unsqueeze(2).float() * is_left  # every process takes part in every step
         told = Told(clip.long(), beats.long(), chords.float(), valid, 1 - asked, x0 * (1 - asked), parts)
         return x0, asked, told
-
-
-def cut(
-    piece: RollPiece, stretch: Stretch, first: int, last: int, shape: DitConfig
-) -> tuple[roll.States, Array, Array, Array]:
-    """Bars of a piece, on C, as (states, clip, beats, chords), all that can be said of them being said."""
-    starts, notes = piece.placed.starts, piece.placed.notes
-    begin, end = int(starts[first]), int(starts[last])
-    here = notes[(notes["step"] + notes["length"] > begin) & (notes["step"] < end)]
-    key = piece.key(first)
-    semitones = conditions.to_c(key)
-    states = roll.rasterise(roll.moved(here, semitones), begin, end, shape.n_parts)
-    n_beats = (last - first) * stretch.beats
-    density = density_class(int((states == roll.ONSET).sum()), n_beats)
-    clip = conditions.clip_values(piece.style, key, density, METRES[int(piece.metres[first])])
-    opening = piece.opening if first >= piece.opening else 0
-    total = len(piece.metres) - opening
-    beats = conditions.beat_values(stretch.beats, first - opening, last - opening, total)
-    chords = piece.chords - np.array([begin, 0, 0])
-    return states, clip, beats, conditions.chord_values(chords, n_beats, semitones)
 
 
 def draw_clip(piece: RollPiece, shape: DitConfig, config: TrainConfig, rng: np.random.Generator) -> Clip:
@@ -231,13 +157,14 @@ class RollSampler:
     def log_odds(self, clips: int = 512) -> npt.NDArray[np.float32]:
         """(P, 2, K) how much likelier onset and sustain are than off in the cells that are written, as logarithms."""
         rng = np.random.default_rng([self.config.seed, 2**31])
-        counts = np.full((3, self.shape.n_parts, self.shape.n_pitches), 0.5)
+        counts = np.zeros((3, self.shape.n_parts, self.shape.n_pitches))
+        counts += np.reshape([UNSEEN, UNSEEN * PRIOR_ODDS[0], UNSEEN * PRIOR_ODDS[1]], (3, 1, 1))
         for _ in range(clips):
             clip = draw_clip(self.piece(rng), self.shape, self.config, rng)
             for state in (roll.OFF, roll.ONSET, roll.SUSTAIN):
                 counts[state] += ((clip.states == state) & clip.written).sum(axis=1)
-        odds = np.log(counts[1:] / counts[0])
-        return odds.transpose(1, 0, 2).astype(np.float32)
+        odds: npt.NDArray[np.float32] = np.log(counts[1:] / counts[0]).transpose(1, 0, 2).astype(np.float32)
+        return odds
 
     def batch(self, step: int) -> RollBatch:
         """Batch number `step` of the run."""

@@ -12,22 +12,26 @@ from typing import Any
 
 from musegen import checkpoint
 from musegen.corpus.shards import Split
-from musegen.evaluate.likelihood import Likelihood, evaluate, markdown_table
-from musegen.models import PRESETS, ModelConfig
+from musegen.evaluate.likelihood import Likelihood, markdown_table
+from musegen.models import PRESETS
 from musegen.score.formats import write_bytes
+from musegen.shapes import shape_of
 from musegen.train.config import TrainConfig
-from musegen.train.objective import scorer
+from musegen.train.objectives import objective_of
 from musegen.train.state import Run, averaged
 
 WEIGHTS_LICENCE = "Apache-2.0"
 """Of the weights that we ship."""
+
+_PRESETS = {"transformer": "ship", "rnn": "lstm", "dit": "diffusion"}
+"""By which a model's command is told."""
 
 _CARD = """\
 # {name}
 
 {description}
 
-- architecture: {architecture}, {parameters:,} parameters ({shape}), context {context} tokens
+- architecture: {architecture}, {parameters:,} parameters ({shape}), context {context} {unit}
 - tokenizer: remi, vocabulary `{vocabulary}`
 - trained: {steps:,} steps, {tokens:,} tokens, {minutes:.0f} minutes on {machine}, seed {seed}
 - weights: averaged over the run's last part, stored in half precision; licence {licence}
@@ -111,7 +115,7 @@ def facts(
 
 def command(name: str, run: Run) -> str:
     """The command that trains and ships such a model again."""
-    base = "lstm" if run.model.config.architecture == "rnn" else "ship"
+    base = _PRESETS[run.model.config.architecture]
     words = ["musegen", "train", "shards", "-o", f"{name}{checkpoint.SUFFIX}"]
     config = run.config
     words += ["--preset", base, "--seed", str(config.seed)]
@@ -119,7 +123,7 @@ def command(name: str, run: Run) -> str:
         words += ["--steps", str(config.budget_steps)]
     else:
         words += ["--budget", f"{config.budget_seconds / 60:g}m"]
-    plain = {**ModelConfig.from_dict({**run.model.config.to_dict(), **PRESETS[base], "dropout": 0.1}).to_dict()}
+    plain = shape_of({**run.model.config.to_dict(), **PRESETS[base], "dropout": 0.1}).to_dict()
     for key, value in run.model.config.to_dict().items():
         if value != plain[key]:
             words += ["--model-option", f"{key}={json.dumps(value)}"]
@@ -153,6 +157,7 @@ def model_card(
         parameters=run.model.n_parameters,
         shape=f"d_model {config.d_model}, {config.n_layer} layers, d_ff {config.d_ff}",
         context=config.context,
+        unit="beats" if config.architecture == "dit" else "tokens",
         vocabulary=info["vocabulary"],
         steps=run.step,
         tokens=run.tokens,
@@ -181,10 +186,10 @@ def ship(
         RequestError: if there is no piece in valid.
     """
     model = averaged(run)
-    score = scorer(model)
-    held_out = {"valid": measured or evaluate(score, valid, run.config.context)}
+    measure = objective_of(model.config).measure
+    held_out = {"valid": measured or measure(model, valid, run.config.context, run.place)}
     if len(test):
-        held_out["test"] = evaluate(score, test, run.config.context)
+        held_out["test"] = measure(model, test, run.config.context, run.place)
     checkpoint.save(path, model, facts(run, info, held_out, licence))
     card = model_card(path.stem, run, info, held_out, machine, licence)
     write_bytes(card.encode(), path.with_suffix(".md"), force=True)

@@ -303,6 +303,7 @@ def train(
     sampler = objective.sampler(train_split, run.config, run.model.config)
     if run.step == 0:
         objective.prepare(run.model, sampler)
+        update_average(run.average, run.model, 0.0)  # it begins with the weights that training begins with
     for value in steps(run, sampler, workers=habits.workers, stop=stop):
         keeper.after_step(value)
     keeper.save()
