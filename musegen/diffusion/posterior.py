@@ -6,6 +6,10 @@ N(x_k; 1, sigma^2) / N(x_k; 0, sigma^2). With the logarithm of the prior odds th
 know nothing of each other; what a network adds to these logits is what it knows of music. Training on the cross entropy
 of the posterior is training on E[x0 | x], since x0 is 0 or 1.
 
+A part can be a voice, of which one pitch sounds at a time. Its cells at one step are then one choice, of a pitch and a
+state or of none: the posterior of independent cells under the condition that at most one of them is not off, which is a
+softmax over all of them.
+
 Letters: B rows, P parts, T steps, K pitches; 2 is (onset, sustain).
 """
 
@@ -23,18 +27,44 @@ def evidence(x: Tensor, sigma: Tensor) -> Tensor:
     return ((x - 0.5) / sigma.view(-1, 1, 1, 1, 1) ** 2).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
 
 
-def state_means(logits: Tensor) -> Tensor:
-    """(B, P, 2, T, K) the probabilities of onset and sustain, E[x0 | x], of logits against "off"."""
-    weights = (logits - logits.amax(dim=2, keepdim=True).clamp(min=0)).exp()
-    none = (-logits.amax(dim=2, keepdim=True).clamp(min=0)).exp()
-    return weights / (weights.sum(dim=2, keepdim=True) + none)
+def _weighed(logits: Tensor, voices: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The weights of onset and sustain (B, P, 2, T, K), their sum with "off", and the top logit they are scaled by.
+
+    Sum and top are over the two states of a cell, (B, P, 1, T, K); of parts that are `voices` over all pitches as well.
+    """
+    top = logits.amax(dim=2, keepdim=True).clamp(min=0)
+    if voices is not None:
+        voice = voices[:, :, None, None, None]
+        top = torch.where(voice, top.amax(dim=4, keepdim=True), top)
+    weights = (logits - top).exp()
+    total = weights.sum(dim=2, keepdim=True)
+    if voices is not None:
+        total = torch.where(voice, total.sum(dim=4, keepdim=True), total)
+    return weights, total + (-top).exp(), top
 
 
-def cross_entropy(logits: Tensor, x0: Tensor) -> Tensor:
-    """(B, P, T, K) nats of the true states x0 (B, P, 2, T, K) in {0, 1} under logits against "off"."""
-    top = logits.amax(dim=2).clamp(min=0)
-    total = (logits - top.unsqueeze(2)).exp().sum(dim=2) + (-top).exp()
-    return top + total.log() - (logits * x0).sum(dim=2)
+def state_means(logits: Tensor, voices: Tensor | None = None) -> Tensor:
+    """(B, P, 2, T, K) the probabilities of onset and sustain, E[x0 | x], of logits against "off".
+
+    `voices` (B, P) of bool: the parts of which one pitch sounds at most; None is none.
+    """
+    weights, total, _ = _weighed(logits, voices)
+    return weights / total
+
+
+def cross_entropy(logits: Tensor, x0: Tensor, voices: Tensor | None = None) -> Tensor:
+    """(B, P, T, K) nats of the true states x0 (B, P, 2, T, K) in {0, 1} under logits against "off".
+
+    What a step of a voice costs, which is one choice, is spread evenly over its pitches.
+    """
+    _, total, top = _weighed(logits, voices)
+    chosen = (logits * x0).sum(dim=2)  # (B, P, T, K)
+    nats = top.squeeze(2) + total.squeeze(2).log()
+    if voices is None:
+        return nats - chosen
+    return nats.where(~voices[:, :, None, None], nats / logits.shape[4]) - torch.where(
+        voices[:, :, None, None], chosen.mean(dim=3, keepdim=True), chosen
+    )
 
 
 def cells_of(states: Tensor) -> Tensor:

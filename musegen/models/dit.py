@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musegen.diffusion.posterior import evidence
+from musegen.diffusion.posterior import EVIDENCE_LIMIT, evidence
 from musegen.models.transformer import rotate
 from musegen.shapes import DitConfig
 
@@ -52,6 +52,7 @@ class Told:
         known: (B, P, 1, T, K) float32, 1 where a cell is given.
         cells: (B, P, 2, T, K) float32, the given cells, 0 elsewhere.
         parts: (B, P) bool, which parts there are.
+        voices: (B, P) bool, in which of them one pitch sounds at a time; the network itself does not ask.
     """
 
     clip: Tensor
@@ -61,6 +62,7 @@ class Told:
     known: Tensor
     cells: Tensor
     parts: Tensor
+    voices: Tensor | None = None
 
     def without_conditions(self) -> Told:
         """The same clip with nothing said of it but its frame: what is known, and where its beats stand."""
@@ -189,7 +191,8 @@ class Dit(nn.Module):
         shares = rivalry(self.claims(joined).float())  # (R, CLAIMS, N, K)
         settled = self.settle(torch.cat((joined, shares.to(joined.dtype)), dim=1)).relu()
         cells = spread((self.cells(joined) + self.settled(settled)).float(), rows, told.parts.numel())
-        return base + self.to_cells(cells)
+        logits = base + self.to_cells(cells)
+        return torch.where(told.known > 0, EVIDENCE_LIMIT * (2 * told.cells - 1), logits)
 
     def columns(self, forms: Tensor, vector: Tensor, rows: Tensor) -> Tensor:
         """(B, P, FORMS, T, K), (B, C) and (R,) of B P -> (R, d_column, N, K), what each column of these parts holds."""

@@ -67,9 +67,9 @@ def roll_loss(network: nn.Module, batch: Shared) -> Tensor:
     previous = None
     if float(torch.rand(())) < SELF_CONDITIONED:
         with torch.no_grad():
-            previous = state_means(network(x, sigma, told))
+            previous = state_means(network(x, sigma, told), told.voices)
     logits = network(x, sigma, told, previous)
-    nats = cross_entropy(logits, x0) * written.squeeze(2)  # (B, P, T, K)
+    nats = cross_entropy(logits, x0, told.voices) * written.squeeze(2)  # (B, P, T, K)
     return (nats.sum(dim=(1, 2, 3)) * weight(sigma)).sum()
 
 
@@ -126,7 +126,7 @@ def level_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n
             sigma = (low + (high - low) * (level + offset) / n_levels).exp().to(place.device)
             noise = torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(place.device)
             with place.autocast():
-                means = state_means(model(x0 + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, told))
+                means = state_means(model(x0 + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, told), told.voices)
             error = ((means - x0) ** 2 * written).sum(dim=(1, 2, 3, 4))
             strata.append((high - low) / n_levels * error / sigma**2)
     return torch.stack(strata)

@@ -64,7 +64,7 @@ Shared = tuple[Tensor, Tensor, Told]
 
 @dataclass(frozen=True, eq=False)
 class RollBatch:
-    """Clips as arrays: states, written (B, P, T, K); clip, beats, chords, valid and parts as in models.dit.Told.
+    """Clips as arrays: states, written (B, P, T, K); clip, beats, chords, valid, parts and voices as in models.dit.Told.
 
     n_targets is how many notes are to be written.
     """
@@ -77,10 +77,10 @@ class RollBatch:
         is_left = place.rank < len(self.arrays[0])
         rows = slice(place.rank, None, place.world) if is_left else slice(1)
         mine = [torch.from_numpy(array[rows]).to(place.device) for array in self.arrays]
-        states, written, clip, beats, chords, valid, parts = mine
+        states, written, clip, beats, chords, valid, parts, voices = mine
         x0 = cells_of(states)
         asked = written.unsqueeze(2).float() * is_left  # every process takes part in every step
-        told = Told(clip.long(), beats.long(), chords.float(), valid, 1 - asked, x0 * (1 - asked), parts)
+        told = Told(clip.long(), beats.long(), chords.float(), valid, 1 - asked, x0 * (1 - asked), parts, voices)
         return x0, asked, told
 
 
@@ -186,9 +186,10 @@ def collate(clips: list[Clip], shape: DitConfig) -> RollBatch:
         written[row, :, : n * shape.beat] = clip.written
         beats[row, :n], chords[row, :n], valid[row, :n] = clip.beats, clip.chords, True
     values = np.stack([clip.clip for clip in clips]).astype(np.uint8)
+    voices = (states != roll.OFF).sum(axis=3).max(axis=2) <= 1
     parts = np.arange(shape.n_parts) < np.array([clip.n_parts for clip in clips])[:, None]
     return RollBatch(
-        (states, written, values, beats, chords, valid, parts), max(1, sum(clip.n_notes for clip in clips))
+        (states, written, values, beats, chords, valid, parts, voices), max(1, sum(clip.n_notes for clip in clips))
     )
 
 

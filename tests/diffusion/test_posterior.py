@@ -91,3 +91,20 @@ def test_the_likeliest_state_is_that_of_the_posterior(sigma: float) -> None:
     states = states_of(means)
     assert torch.equal(states, bayes(x, sigma).argmax(dim=2).to(torch.uint8))
     assert sigma > 1 or {0, 1, 2} == set(states.flatten().tolist())
+
+
+def test_a_voice_sings_one_pitch_at_a_time() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn((1, 2, 2, 4, 6), generator=generator, dtype=torch.float64)
+    voices = torch.tensor([[True, False]])
+    means = state_means(logits, voices)
+    weights = logits[0, 0].exp()  # (2, T, K): of all states in which one pitch sounds, and of silence, which weighs 1
+    torch.testing.assert_close(means[0, 0], weights / (1 + weights.sum(dim=(0, 2), keepdim=True)))
+    torch.testing.assert_close(means[:, 1:], state_means(logits[:, 1:]))
+    states = torch.zeros((1, 2, 4, 6), dtype=torch.uint8)
+    states[:, :, 0, 3], states[:, :, 1, 3], states[:, :, 2, 5] = 1, 2, 1  # and silence
+    nats = cross_entropy(logits, cells_of(states).double(), voices)
+    own = means[0, 0]
+    chances = torch.stack((own[0, 0, 3], own[1, 1, 3], own[0, 2, 5], 1 - own[:, 3].sum()))
+    torch.testing.assert_close(nats[0, 0].sum(dim=1), -chances.log())
+    torch.testing.assert_close(nats[:, 1:], cross_entropy(logits[:, 1:], cells_of(states[:, 1:]).double()))

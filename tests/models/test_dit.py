@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from musegen.conditions import BEAT_SIZES, CHORD_SIZE, CLIP_SIZES
-from musegen.diffusion.posterior import cross_entropy, evidence
+from musegen.diffusion.posterior import EVIDENCE_LIMIT, cross_entropy, evidence
 from musegen.errors import ModelError
 from musegen.models import build
 from musegen.models.dit import Dit, Told, _angles
@@ -48,7 +48,9 @@ def test_an_untrained_network_is_the_posterior_of_cells_alone(config: DitConfig,
         logits = model(given.x, given.sigma, given.told, torch.rand_like(given.x))
     assert logits.shape == (2, 4, 2, 4 * n_beats, 84) and logits.dtype == torch.float32
     odds = torch.tensor([0.005, 0.01]).log().view(1, 1, 2, 1, 1)
-    torch.testing.assert_close(logits, odds + evidence(given.x, given.sigma), rtol=1e-6, atol=1e-6)
+    told = given.told
+    expected = torch.where(told.known > 0, EVIDENCE_LIMIT * (2 * told.cells - 1), odds + evidence(given.x, given.sigma))
+    torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_clip_may_have_more_or_fewer_beats_than_the_context(config: DitConfig) -> None:
