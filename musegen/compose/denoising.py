@@ -85,7 +85,7 @@ class CanvasDenoiser:
         self.weights = [self._weight(window) for window in self.windows]
         self.known = torch.from_numpy(~canvas.written)[None, :, None]  # (1, P, 1, T, K)
         self.cells = cells_of(torch.from_numpy(canvas.states)[None]) * self.known  # (1, P, 2, T, K)
-        self.allowed = torch.from_numpy(canvas.allowed)  # (K,)
+        self.allowed = torch.from_numpy(canvas.allowed)  # (T, K)
         self.previous = torch.zeros_like(self.cells)
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
@@ -94,7 +94,7 @@ class CanvasDenoiser:
         for window, told, near in zip(self.windows, self.told, self.weights, strict=True):
             steps = self._steps(window)
             logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
-            logits = logits.masked_fill(~self.allowed, NEVER)
+            logits = logits.masked_fill(~self.allowed[steps], NEVER)
             total[:, :, :, steps] += state_means(logits) * near[:, None]
             weight[steps] += near
         self.previous = torch.where(self.known, self.cells, total / weight[:, None])
