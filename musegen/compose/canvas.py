@@ -111,10 +111,10 @@ def _slots(task: Task, part: Score, n_parts: int) -> tuple[int, ...]:
     """The tracks shown: those to write, and of the others the fullest while there is room."""
     asked = [int(k) for k in np.flatnonzero(task.cells.any(axis=1))]
     if any(part.tracks[k].is_drum for k in asked):
-        raise RequestError("the diffusion model writes no drums; name other tracks, or use the transformer")
+        raise RequestError("the diffusion model writes no drums; infill other tracks, or use the transformer")
     if len(asked) > n_parts:
         raise RequestError(
-            f"the diffusion model writes at most {n_parts} tracks at once, not {len(asked)}; name those to write, or "
+            f"the diffusion model writes at most {n_parts} tracks at once, not {len(asked)}; infill some of them, or "
             "use the transformer"
         )
     others = [k for k, t in enumerate(part.tracks) if len(t.notes) and not t.is_drum and k not in asked]

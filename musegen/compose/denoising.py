@@ -59,18 +59,22 @@ class Window:
 
 
 def windows(bars: Sequence[int], context: int) -> list[Window]:
-    """Whole bars (beats of each) in windows of at most `context` beats, each beginning amid the one before."""
+    """Whole bars (beats of each) in windows of at most `context` beats, each beginning amid the one before.
+
+    A bar that is longer than that is a window of its own. The last window is as long as may be.
+    """
     edges = np.concatenate(([0], np.cumsum(bars)))
     found: list[Window] = []
-    first = 0
-    while True:
+    first = last = 0
+    while last < len(bars):
+        amid = first + max(1, (last - first) // 2)
+        fits = int(np.searchsorted(edges, edges[last + 1] - context))  # from there on, there is room for another bar
+        first = min(last, max(amid, fits))
         last = max(first + 1, int(np.searchsorted(edges, edges[first] + context, side="right")) - 1)
         if last == len(bars):
-            first = int(np.searchsorted(edges, edges[last] - context)) if found else first
+            first = min(first, int(np.searchsorted(edges, edges[last] - context)))
         found.append(Window(int(edges[first]), int(edges[last])))
-        if last == len(bars):
-            return found
-        first += max(1, (last - first) // 2)
+    return found
 
 
 class CanvasDenoiser:

@@ -127,7 +127,9 @@ class DiffusionComposer:
                 if request.polyphony is not None:
                     notes = thinned(notes, canvas, request.polyphony, _given(task, canvas, request), drawn.onsets)
                 return self._finished(task, canvas, notes, request)
-        raise RequestError(f"seed {request.seed}: {ATTEMPTS} drafts had no notes; take more steps, or ask for less (range, scale)")
+        raise RequestError(
+            f"seed {request.seed}: {ATTEMPTS} drafts had no notes; take more steps, or ask for less (range, scale)"
+        )
 
     def _framed(self, request: Request) -> Request:
         """The request of a new piece with its key, metre and tempo: as asked for, or drawn as its style has them."""
