@@ -203,7 +203,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the file is damaged or no .safetensors ({error}); get it again") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: no model of musegen; train one with musegen train") from error
 
 

@@ -129,13 +129,22 @@ def _beats(part: Score, n_bars: int) -> tuple[int, ...]:
 
 
 def _allowed(part: Score, request: Request, key: Key | None, bars: tuple[int, ...]) -> Bools:
-    """(T, K) the pitches that the request allows, bar by bar, for a strict scale keeps to the key of each."""
+    """(T, K) the pitches that the request allows, bar by bar, for a strict scale keeps to the key of each.
+
+    Raises:
+        RequestError: if the model knows none of them.
+    """
     rows = []
     for beats, tick in zip(bars, timing.bar_starts(part, len(bars)).tolist(), strict=False):
         said = None if request.key is not None else timing.key_at(part, tick)
         row = pitches_for(request, key if said is None else Key.from_signature(said))
         moved = np.roll(np.ones(128, np.bool_) if row is None else row, conditions.to_c(key))
         rows += [moved[roll.LOWEST : roll.HIGHEST + 1]] * (beats * STEPS_PER_QUARTER)
+    if not np.any(rows):
+        raise RequestError(
+            f"the diffusion model writes pitches from {roll.LOWEST} to {roll.HIGHEST}, and none of them may be "
+            "written; widen the range"
+        )
     return np.array(rows)
 
 
