@@ -123,6 +123,8 @@ def read(name_or_path: str | Path) -> Stored:
         return Stored(under.config, _with_adapters(path, under.weights, tensors), card)
     if isinstance(config, ModelConfig):
         _check(path, config, tensors)
+    else:
+        _check_rolls(path, config, tensors)
     return Stored(config, tensors, card)
 
 
@@ -145,14 +147,15 @@ def load_any(name_or_path: str | Path) -> tuple[AnyModel, dict[str, Any]]:
     from musegen.models import build
 
     stored = read(name_or_path)
+    is_random = str(name_or_path) == TINY_DIFFUSION
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of the random models; else all is replaced
         model = build(stored.config)
     weights = {name: torch.from_numpy(values) for name, values in stored.weights.items()}
     try:
-        model.load_state_dict(weights, strict=isinstance(stored.config, DitConfig) and bool(weights))
+        model.load_state_dict(weights, strict=isinstance(stored.config, DitConfig) and not is_random)
     except RuntimeError as error:
-        raise ModelError(f"{name_or_path}: no model of musegen; train one with musegen train") from error
+        raise ModelError(f"{name_or_path}: weights are missing, unknown or of another shape; get it again") from error
     return model.eval(), stored.card
 
 
@@ -167,14 +170,15 @@ def load(name_or_path: str | Path) -> tuple[Model, dict[str, Any]]:
 
 
 def load_denoiser(name_or_path: str | Path, *, threads: int = 1) -> tuple[Dit, dict[str, Any]]:
-    """A diffusion model of torch, which computes with so many threads from here on; raises as `read`."""
+    """A diffusion model of torch, with so many threads from here on; raises as `read`, and for another model."""
     import torch
 
     from musegen.models import Dit
 
-    torch.set_num_threads(threads)
     model, card = load_any(name_or_path)
-    assert isinstance(model, Dit)
+    if not isinstance(model, Dit):
+        raise ModelError(f"{name_or_path} writes tokens, not piano rolls; name a diffusion model")
+    torch.set_num_threads(threads)
     return model, card
 
 
@@ -199,7 +203,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the file is damaged or no .safetensors ({error}); get it again") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: no model of musegen; train one with musegen train") from error
 
 
@@ -211,6 +215,19 @@ def _check(path: Path, config: ModelConfig, tensors: Mapping[str, Floats]) -> No
         raise ModelError(f"{path}: weights are missing or unknown ({', '.join(wrong[:3])})")
     if any(tensors[name].shape != shape for name, shape in wanted.items()):
         raise ModelError(f"{path}: no model of musegen; train one with musegen train")
+
+
+def _check_rolls(path: Path, config: DitConfig, tensors: Mapping[str, Floats]) -> None:
+    """Raise ModelError unless these are weights for rolls and conditions as this version has them."""
+    own = roll_preset(TINY_DIFFUSION, CLIP_SIZES, BEAT_SIZES, CHORD_SIZE)
+    for name in ("condition_sizes", "beat_sizes", "chord_size", "n_pitches", "beat"):
+        if getattr(config, name) != getattr(own, name):
+            raise ModelError(
+                f"{path}: trained with {name} {getattr(config, name)}, this version has {getattr(own, name)}; "
+                "train it again or get a newer file"
+            )
+    if not tensors:
+        raise ModelError(f"{path}: weights are missing; get it again")
 
 
 def _base(path: Path, base: Mapping[str, Any]) -> Stored:

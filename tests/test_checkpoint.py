@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from musegen import checkpoint
@@ -30,8 +31,6 @@ def saved(tmp_path: Path) -> Path:
 
 def rewrite(path: Path, **changes: Any) -> None:
     """The same weights with another record; a field set to None is left out."""
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as stream:
         record = {**json.loads(stream.metadata()["musegen"]), **changes}
     record = {key: value for key, value in record.items() if value is not None}

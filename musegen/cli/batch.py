@@ -44,6 +44,7 @@ def command(plan: str | None, count: int | None, workers: int | None, **values: 
     musegen batch --count 50 --style folk --seed 1 -o songs/
     musegen batch plan.csv -o songs/
     """
+    from musegen.checkpoint import architecture
     from musegen.compose import load
     from musegen.compose.batch import read_manifest, run_batch
 
@@ -61,8 +62,10 @@ def command(plan: str | None, count: int | None, workers: int | None, **values: 
     if seed is None and not values["force"]:
         seed = seed_of(read_manifest(folder), rows)
     seed = opt.drawn_seed(seed, len(rows))
-    jobs = [job_of(values, row, i, seed + i, len(rows)) for i, row in enumerate(rows)]
-    engine = load(opt.model_of(values["model"]), threads=values["threads"])
+    model = opt.model_of(values["model"])
+    kind = architecture(model)
+    jobs = [job_of(values, row, i, seed + i, total=len(rows), kind=kind) for i, row in enumerate(rows)]
+    engine = load(model, threads=values["threads"])
     results: list[Settled] = []
     with opt.progress_bar(len(jobs), "pieces") as advance:
         for result in run_batch(engine, jobs, folder, force=values["force"], workers=workers or os.cpu_count() or 1):
@@ -95,8 +98,8 @@ def seed_of(manifest: list[dict[str, Any]], rows: list[dict[str, Any]]) -> int |
     return None
 
 
-def job_of(values: dict[str, Any], row: dict[str, Any], index: int, seed: int, total: int) -> Job:
-    """The Job of one row: its own options over those of the command line."""
+def job_of(values: dict[str, Any], row: dict[str, Any], index: int, seed: int, *, total: int, kind: str) -> Job:
+    """The Job of one row: its own options over those of the command line; `kind` is the model's architecture."""
     from musegen.compose.batch import Job
 
     own = {("pitch_range" if key == "range" else key): value for key, value in row.items()}
@@ -111,7 +114,7 @@ def job_of(values: dict[str, Any], row: dict[str, Any], index: int, seed: int, t
     name = f"song-{index + 1:0{max(3, len(str(total)))}d}.mid"
     try:
         opt.refuse_idle(wishes)
-        opt.refuse_foreign(opt.model_of(values["model"]), wishes)
+        opt.refuse_foreign(values["model"], kind, wishes)
         request = opt.request_of(asked, seed, made_with=opt.command_line("compose", [], wishes, seed))
     except (RequestError, FileFormatError) as error:
         return Job(name, record, seed, error=str(error))

@@ -80,10 +80,10 @@ SAMPLING = (
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
     click.option("--guidance", type=click.FloatRange(1, 5),
                  help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off and faster.  "
-                 "[default: 1.5 for folk, chorale and hymn, else 1; of a diffusion model GUIDANCE]"),
+                 "[default: 1.5 for folk, chorale and hymn, else 1; of a diffusion model 1.5]"),
     click.option("--steps", type=click.IntRange(1, 1000),
-                 help="Of a diffusion model: how often the clip is denoised  [default: STEPS]"),
-    click.option("--sampler", type=click.Choice(SAMPLERS), help="Of a diffusion model  [default: SAMPLER]"),
+                 help="Of a diffusion model: how often the clip is denoised  [default: 16]"),
+    click.option("--sampler", type=click.Choice(SAMPLERS), help="Of a diffusion model  [default: dpmpp_2m_sde]"),
 )  # fmt: skip
 
 REQUEST_ORDER = (
@@ -192,16 +192,13 @@ def refuse_idle(wishes: Mapping[str, Any]) -> None:
         raise RequestError(f"{flag} does nothing in --search greedy, which takes the likeliest; leave it out")
 
 
-def refuse_foreign(model: str | Path, wishes: Mapping[str, Any]) -> None:
-    """Refuse an option that is of another kind of model; `wishes` are those given.
+def refuse_foreign(model: str | Path, architecture: str, wishes: Mapping[str, Any]) -> None:
+    """Refuse an option that is of another kind of model than this one; `wishes` are those given.
 
     Raises:
         RequestError: naming it.
-        ModelError: if there is no such model.
     """
-    from musegen.checkpoint import architecture
-
-    of_rolls = architecture(model) == "dit"
+    of_rolls = architecture == "dit"
     foreign = [name for name in SAMPLING_NAMES if name != "guidance"] if of_rolls else DENOISING_NAMES
     for name in foreign:
         if name in wishes:
@@ -272,12 +269,13 @@ def compose_and_write(requests: Sequence[Request], paths: Sequence[Path | None],
 
     A path of None is stdout.
     """
+    from musegen.checkpoint import architecture
     from musegen.compose import Piece, load
 
-    began = time.monotonic()
-    refuse_foreign(model_of(values["model"]), given(values))
+    began, model = time.monotonic(), model_of(values["model"])
+    refuse_foreign(model, architecture(model), given(values))
     options = writing(values, paths)
-    composer = load(model_of(values["model"]), threads=values["threads"])
+    composer = load(model, threads=values["threads"])
     written: dict[int, Piece] = {}
     with progress_bar(sum(request.new_bars for request in requests)) as advance:
         for event in composer.stream(requests):

@@ -9,20 +9,21 @@ Letters: P parts, T steps, K pitches, N beats.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from musegen import conditions, roll
 from musegen.compose.filling import Task
+from musegen.compose.opening import pitches_for
 from musegen.compose.passage import with_new
 from musegen.compose.request import Request
 from musegen.errors import RequestError
 from musegen.roll import STEPS_PER_QUARTER
 from musegen.score import timing
-from musegen.score.model import Array, Score
+from musegen.score.model import NOTE_DTYPE, Array, Score, Track
 from musegen.score.ops import slice_bars
 from musegen.score.theory import Key
 from musegen.tokens.harmony import parse_chord
@@ -31,6 +32,7 @@ CONTEXT_BARS = 8
 """Bars shown before and behind those that are written."""
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Canvas:
         states: (P, T, K) the given cells; written: (P, T, K) of bool, which are to be written.
         clip, beats, chords: as in conditions.
         semitones: by how much the canvas lies above the piece.
-        allowed: (K,) of bool, the pitches that may be written.
+        allowed: (T, K) of bool, the pitches that may be written.
         begin: (P, T, K) what a variation begins with; strength: how far from it, 1 is from noise alone.
     """
 
@@ -66,8 +68,8 @@ class Canvas:
         return len(self.slots)
 
 
-def canvas_of(task: Task, request: Request, n_parts: int, pitches: Bools | None, key: Key | None) -> Canvas:
-    """The bars of a task with some around them; `pitches` (128,) are those allowed, None all.
+def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Canvas:
+    """The bars of a task with some around them; `key` is that of the first new one.
 
     Raises:
         RequestError: for drums, for more tracks than the model has parts, for metres that it cannot write.
@@ -88,7 +90,6 @@ def canvas_of(task: Task, request: Request, n_parts: int, pitches: Bools | None,
     states = roll.rasterise(roll.moved(placed.notes, semitones), 0, written.shape[1], n_parts)
     written &= states == roll.OFF  # a given note sounds on where others are to be written
     metre = timing.metre_at(part, int(timing.bar_starts(part, last - first)[int(todo[0]) - first]))
-    rows = np.roll(np.ones(128, np.bool_) if pitches is None else pitches, semitones)
     return Canvas(
         first,
         bars,
@@ -101,7 +102,7 @@ def canvas_of(task: Task, request: Request, n_parts: int, pitches: Bools | None,
         ]),
         _chords(part, placed.starts, semitones),
         semitones,
-        rows[roll.LOWEST : roll.HIGHEST + 1],
+        _allowed(part, request, key, bars),
         np.zeros_like(states),
     )  # fmt: skip
 
@@ -110,10 +111,10 @@ def _slots(task: Task, part: Score, n_parts: int) -> tuple[int, ...]:
     """The tracks shown: those to write, and of the others the fullest while there is room."""
     asked = [int(k) for k in np.flatnonzero(task.cells.any(axis=1))]
     if any(part.tracks[k].is_drum for k in asked):
-        raise RequestError("the diffusion model writes no drums; name other tracks, or use the transformer")
+        raise RequestError("the diffusion model writes no drums; infill other tracks, or use the transformer")
     if len(asked) > n_parts:
         raise RequestError(
-            f"the diffusion model writes at most {n_parts} tracks at once, not {len(asked)}; name those to write, or "
+            f"the diffusion model writes at most {n_parts} tracks at once, not {len(asked)}; infill some of them, or "
             "use the transformer"
         )
     others = [k for k, t in enumerate(part.tracks) if len(t.notes) and not t.is_drum and k not in asked]
@@ -125,6 +126,26 @@ def _beats(part: Score, n_bars: int) -> tuple[int, ...]:
     """Quarters of each bar."""
     metres = [timing.metre_at(part, tick) for tick in timing.bar_starts(part, n_bars)[:-1].tolist()]
     return tuple(conditions.beats_a_bar(metre.numerator, metre.denominator) for metre in metres)
+
+
+def _allowed(part: Score, request: Request, key: Key | None, bars: tuple[int, ...]) -> Bools:
+    """(T, K) the pitches that the request allows, bar by bar, for a strict scale keeps to the key of each.
+
+    Raises:
+        RequestError: if the model knows none of them.
+    """
+    rows = []
+    for beats, tick in zip(bars, timing.bar_starts(part, len(bars)).tolist(), strict=False):
+        said = None if request.key is not None else timing.key_at(part, tick)
+        row = pitches_for(request, key if said is None else Key.from_signature(said))
+        moved = np.roll(np.ones(128, np.bool_) if row is None else row, conditions.to_c(key))
+        rows += [moved[roll.LOWEST : roll.HIGHEST + 1]] * (beats * STEPS_PER_QUARTER)
+    if not np.any(rows):
+        raise RequestError(
+            f"the diffusion model writes pitches from {roll.LOWEST} to {roll.HIGHEST}, and none of them may be "
+            "written; widen the range"
+        )
+    return np.array(rows)
 
 
 def _chords(part: Score, starts: Array, semitones: int) -> Array:
@@ -149,18 +170,52 @@ def written_notes(canvas: Canvas, states: roll.States) -> Array:
 def join(task: Task, canvas: Canvas, notes: Array) -> Score:
     """The task's piece with new notes."""
     piece = task.piece
-    lines = timing.bar_starts(piece, canvas.first + len(canvas.bars))[canvas.first :]
-    starts = np.concatenate(([0], np.cumsum(canvas.bars))) * STEPS_PER_QUARTER
-    begins, ends = (_ticks(steps, starts, lines, piece) for steps in (notes["step"], notes["step"] + notes["length"]))
+    ticks = ticks_of(piece, canvas)
+    begins, ends = ticks[notes["step"]], ticks[notes["step"] + notes["length"]]
     fresh = {}
     for i, slot in enumerate(canvas.slots):
-        own = notes["part"] == i
-        fresh[slot] = roll.as_notes(notes[own], begins[own], np.maximum(1, ends[own] - begins[own])).copy()
-    return with_new(piece, fresh, int(lines[0]))
+        own = (notes["part"] == i) & (begins < ends)  # a piece of few ticks may lack one for a sixteenth
+        fresh[slot] = roll.as_notes(notes[own], begins[own], ends[own] - begins[own]).copy()
+    return with_new(piece, fresh, int(ticks[0]))
 
 
-def _ticks(steps: Array, starts: Array, lines: Array, piece: Score) -> Any:
-    """The tick of each step, counted from its own bar line."""
-    bars = np.clip(np.searchsorted(starts, steps, side="right") - 1, 0, len(starts) - 2)
-    offsets = np.rint((steps - starts[bars]) * piece.ticks_per_beat / STEPS_PER_QUARTER).astype(np.int64)
-    return np.minimum(lines[bars] + offsets, lines[bars + 1])
+def ticks_of(piece: Score, canvas: Canvas) -> Ints:
+    """(T + 1,) the tick of the piece at which each step begins, counted from its own bar line."""
+    lines = timing.bar_starts(piece, canvas.first + len(canvas.bars))[canvas.first : -1]
+    steps = np.array(canvas.bars) * STEPS_PER_QUARTER
+    offsets = np.arange(1 + steps.sum())
+    offsets[:-1] -= np.repeat(np.cumsum(steps) - steps, steps)
+    offsets[-1] = steps[-1]
+    ticks = np.rint(offsets * piece.ticks_per_beat / STEPS_PER_QUARTER).astype(np.int64)
+    ticks[:-1] += np.repeat(lines, steps)
+    ticks[-1] += lines[-1]
+    return ticks
+
+
+def thinned(notes: Array, canvas: Canvas, polyphony: int, given: Ints, onsets: npt.NDArray[np.float32]) -> Array:
+    """The new notes of which, with those `given` (T,), at most `polyphony` sound at once; the surest stay.
+
+    `onsets` (P, T, K) says how sure each onset is.
+    """
+    sounding = given.copy()
+    sure = onsets[notes["part"], notes["step"], notes["pitch"] + canvas.semitones - roll.LOWEST]
+    keep = np.zeros(len(notes), np.bool_)
+    for i in np.lexsort((-sure, notes["step"])):
+        span = slice(int(notes["step"][i]), int(notes["step"][i] + notes["length"][i]))
+        if (sounding[span] < polyphony).all():
+            sounding[span] += 1
+            keep[i] = True
+    return notes[keep]
+
+
+def sounding_at_once(tracks: Sequence[Track], ticks: Ints) -> Ints:
+    """(T,) the most pitched notes that sound together somewhere between each two of these T + 1 ticks."""
+    notes = np.concatenate([np.zeros(0, NOTE_DTYPE), *(track.notes for track in tracks if not track.is_drum)])
+    times, where = np.unique(np.concatenate((notes["start"], notes["start"] + notes["duration"])), return_inverse=True)
+    changes = np.zeros(len(times) + 1, np.int64)
+    np.add.at(changes, where.ravel() + 1, np.repeat((1, -1), len(notes)))
+    levels = np.cumsum(changes)  # levels[k]: from times[k - 1] on
+    most = levels[np.searchsorted(times, ticks[:-1], side="right")]
+    inside = np.flatnonzero((times >= ticks[0]) & (times < ticks[-1]))
+    np.maximum.at(most, np.searchsorted(ticks, times[inside], side="right") - 1, levels[inside + 1])
+    return most

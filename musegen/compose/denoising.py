@@ -62,18 +62,22 @@ class Window:
 
 
 def windows(bars: Sequence[int], context: int) -> list[Window]:
-    """Whole bars (beats of each) in windows of at most `context` beats, each beginning amid the one before."""
+    """Whole bars (beats of each) in windows of at most `context` beats, each beginning amid the one before.
+
+    A bar that is longer than that is a window of its own. The last window is as long as may be.
+    """
     edges = np.concatenate(([0], np.cumsum(bars)))
     found: list[Window] = []
-    first = 0
-    while True:
+    first = last = 0
+    while last < len(bars):
+        amid = first + max(1, (last - first) // 2)
+        fits = int(np.searchsorted(edges, edges[last + 1] - context))  # from there on, there is room for another bar
+        first = min(last, max(amid, fits))
         last = max(first + 1, int(np.searchsorted(edges, edges[first] + context, side="right")) - 1)
         if last == len(bars):
-            first = int(np.searchsorted(edges, edges[last] - context)) if found else first
+            first = min(first, int(np.searchsorted(edges, edges[last] - context)))
         found.append(Window(int(edges[first]), int(edges[last])))
-        if last == len(bars):
-            return found
-        first += max(1, (last - first) // 2)
+    return found
 
 
 class CanvasDenoiser:
@@ -88,7 +92,7 @@ class CanvasDenoiser:
         self.weights = [self._weight(window) for window in self.windows]
         self.known = torch.from_numpy(~canvas.written)[None, :, None]  # (1, P, 1, T, K)
         self.cells = cells_of(torch.from_numpy(canvas.states)[None]) * self.known  # (1, P, 2, T, K)
-        self.allowed = torch.from_numpy(canvas.allowed)  # (K,)
+        self.allowed = torch.from_numpy(canvas.allowed)  # (T, K)
         self.previous = torch.zeros_like(self.cells)
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
@@ -97,7 +101,7 @@ class CanvasDenoiser:
         for window, told, near in zip(self.windows, self.told, self.weights, strict=True):
             steps = self._steps(window)
             logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
-            logits = logits.masked_fill(~self.allowed, NEVER)
+            logits = logits.masked_fill(~self.allowed[steps], NEVER)
             total[:, :, :, steps] += state_means(logits) * near[:, None]
             weight[steps] += near
         self.previous = torch.where(self.known, self.cells, total / weight[:, None])

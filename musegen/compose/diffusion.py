@@ -7,20 +7,19 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from musegen import conditions, roll
-from musegen.compose.canvas import Canvas, canvas_of, join, written_notes
+from musegen.compose.canvas import Canvas, canvas_of, join, sounding_at_once, thinned, ticks_of, written_notes
 from musegen.compose.continuation import continued, cut_before
 from musegen.compose.copying import check_attempts, copied, seed_of
 from musegen.compose.denoising import Recipe, draw
 from musegen.compose.events import Piece, Progress
-from musegen.compose.filling import Task, anew, sounding, task_of
+from musegen.compose.filling import Task, anew, sounding, task_of, with_harmony
 from musegen.compose.harmony import as_chords
-from musegen.compose.opening import framed, keys_of_motif, pitches_for
+from musegen.compose.opening import framed, keys_of_motif
 from musegen.compose.piece import finish, melody, rescaled, signed
 from musegen.compose.request import Request
-from musegen.compose.style import styled
+from musegen.compose.style import drawn_frame, styled
 from musegen.decoding.filters import SamplingOptions
 from musegen.diffusion import sampler
 from musegen.errors import RequestError
@@ -28,8 +27,10 @@ from musegen.evaluate import originality_index
 from musegen.models.dit import Dit
 from musegen.score import timing
 from musegen.score.model import Array, Score, Tempo, TimeSignature, Track
-from musegen.score.theory import Key
+from musegen.score.ops import slice_bars
+from musegen.score.theory import Key, parse_key
 from musegen.tokens import STYLES, to_grid
+from musegen.tokens.grid import IntArray
 
 ATTEMPTS = 8
 """Drafts of a clip before one without a note is given up."""
@@ -91,9 +92,10 @@ class DiffusionComposer:
             )
         if request.style is not None and request.style not in self.styles:
             raise RequestError(f"{self.name} knows the styles {', '.join(self.styles)}, not {request.style!r}")
-        if any(is_drum for _, is_drum in request.instruments):
+        instruments = styled(request, self.card).instruments
+        if any(is_drum for _, is_drum in instruments):
             raise RequestError(f"{self.name} writes no drums; use the transformer")
-        if len(request.instruments) > self._network.config.n_parts:
+        if len(instruments) > self._network.config.n_parts:
             raise RequestError(f"{self.name} writes at most {self._network.config.n_parts} instruments; ask for fewer")
         if request.meter is not None:
             conditions.beats_a_bar(*request.meter)
@@ -110,10 +112,10 @@ class DiffusionComposer:
             request = self._framed(request)
         task = self._task(request)
         key = _key_of(task, request)
-        canvas = canvas_of(task, request, self._network.config.n_parts, pitches_for(request, key), key)
+        canvas = canvas_of(task, request, self._network.config.n_parts, key)
         canvas = _begun(canvas, request)
         recipe = Recipe.of(request.denoising, request.sampling.guidance)
-        for draft in range(attempt, attempt + ATTEMPTS):
+        for draft in range(attempt * ATTEMPTS, (attempt + 1) * ATTEMPTS):
             done = 0
             for drawn in draw(self._network, canvas, recipe, self.card.get("rates", ()), seed_of(request.seed, draft)):
                 reached = request.new_bars * drawn.done // drawn.steps
@@ -122,14 +124,20 @@ class DiffusionComposer:
                 done = reached
             notes = written_notes(canvas, drawn.states)
             if len(notes) or not canvas.written.any():
-                return self._finished(task, canvas, thinned(notes, canvas, request.polyphony, drawn.onsets), request)
-        raise RequestError(f"seed {request.seed}: {ATTEMPTS} drafts had no notes; ask for less (range, scale, chords)")
+                if request.polyphony is not None:
+                    notes = thinned(notes, canvas, request.polyphony, _given(task, canvas, request), drawn.onsets)
+                return self._finished(task, canvas, notes, request)
+        raise RequestError(
+            f"seed {request.seed}: {ATTEMPTS} drafts had no notes; take more steps, or ask for less (range, scale)"
+        )
 
     def _framed(self, request: Request) -> Request:
         """The request of a new piece with its key, metre and tempo: as asked for, or drawn as its style has them."""
         request = framed(request, self.card.get("keys", {}))
         if request.key is None and request.motif is not None:
             request = replace(request, key=keys_of_motif(request.motif))
+        if request.key is None and request.scale == "strict":
+            request = replace(request, key=parse_key("C"))  # where every clip stands
         frames = self.card.get("frames", {}).get(request.style or "", [])
         metre, tempo = drawn_frame(frames, request.meter, request.seed)
         return replace(request, meter=request.meter or metre, tempo=request.tempo or tempo)
@@ -139,7 +147,8 @@ class DiffusionComposer:
         if request.prompt is None:
             return _opening(request)
         if request.vary is not None:
-            return anew(request, sounding(request.prompt), np.arange(timing.n_bars(request.prompt)))
+            task = anew(request, sounding(request.prompt), np.arange(timing.n_bars(request.prompt)))
+            return with_harmony(task, request)
         if request.infill is not None or request.harmonize:
             return task_of(request)
         return _continuation(request)
@@ -149,8 +158,7 @@ class DiffusionComposer:
         if request.prompt is None:
             return finish(score, request)
         if request.infill is None and not request.harmonize and request.vary is None:
-            metres = to_grid(score.with_tracks(()), task.cells.shape[1]).metres[-request.bars :]
-            return continued(score, task.cells.shape[1] - request.bars, metres, request)
+            return continued(score, task.cells.shape[1] - request.bars, _metres(score, request), request)
         return score
 
 
@@ -183,9 +191,17 @@ def _continuation(request: Request) -> Task:
     cells[sounding(piece), bars:] = True
     chords = piece.chords
     if request.harmony is not None:
-        metres = to_grid(piece.with_tracks(()), total).metres[bars:]
-        chords = (*chords, *as_chords(request.harmony.over(bars, metres), lines, piece.ticks_per_beat))
+        given = request.harmony.over(bars, _metres(piece, request))
+        chords = (*chords, *as_chords(given, lines, piece.ticks_per_beat))
     return Task(piece, cells, chords=chords if request.harmony is not None else (), style=request.style)
+
+
+def _metres(piece: Score, request: Request) -> IntArray:
+    """The metre of each new bar, the last ones of a piece, by its number; none where no chords are asked for."""
+    if request.harmony is None:
+        return np.zeros(0, np.int64)
+    n_bars = timing.n_bars(piece.with_tracks(()))
+    return to_grid(slice_bars(piece.with_tracks(()), n_bars - request.bars, n_bars), request.bars).metres
 
 
 def _key_of(task: Task, request: Request) -> Key | None:
@@ -225,32 +241,9 @@ def _begun(canvas: Canvas, request: Request) -> Canvas:
     return canvas
 
 
-def drawn_frame(
-    frames: Sequence[Sequence[float]], meter: tuple[int, int] | None, seed: int
-) -> tuple[tuple[int, int], float]:
-    """A metre and a tempo as often as pieces of the style have them: rows of numerator, denominator, tempo, count."""
-    fitting = [row for row in frames if meter is None or (int(row[0]), int(row[1])) == meter] or list(frames)
-    if not fitting:
-        return (4, 4), 120.0
-    counts = np.array([row[3] for row in fitting], float)
-    row = fitting[int(np.random.default_rng([seed, 3]).choice(len(counts), p=counts / counts.sum()))]
-    return (int(row[0]), int(row[1])), float(row[2])
-
-
-def thinned(notes: Array, canvas: Canvas, polyphony: int | None, onsets: npt.NDArray[np.float32]) -> Array:
-    """The notes of which at most `polyphony` sound at once, those given counted; the surest stay.
-
-    `onsets` (P, T, K) says how sure each onset is.
-    """
-    if polyphony is None:
-        return notes
-    sounding_now = ((canvas.states != roll.OFF) & ~canvas.written).sum(axis=(0, 2))
-    rows = notes["part"], notes["step"], notes["pitch"] + canvas.semitones - roll.LOWEST
-    sure = onsets[rows]
-    keep = np.zeros(len(notes), np.bool_)
-    for i in np.lexsort((-sure, notes["step"])):
-        span = slice(int(notes["step"][i]), int(notes["step"][i] + notes["length"][i]))
-        if (sounding_now[span] < polyphony).all():
-            sounding_now[span] += 1
-            keep[i] = True
-    return notes[keep]
+def _given(task: Task, canvas: Canvas, request: Request) -> IntArray:
+    """(T,) how many notes that stand sound at once in each step."""
+    tracks = task.piece.tracks
+    if request.motif is not None:
+        tracks = (*tracks, Track(melody(rescaled(request.motif, task.piece.ticks_per_beat))))
+    return sounding_at_once(tracks, ticks_of(task.piece, canvas))

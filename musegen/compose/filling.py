@@ -67,6 +67,11 @@ def task_of(request: Request) -> Task:
         task = _harmonization(request) if request.harmonize else _variation(request)
     if task.cells.any(axis=1).sum() > MAX_TRACKS:
         raise RequestError(f"at most {MAX_TRACKS} tracks can be written at once; name those to write (tracks)")
+    return with_harmony(task, request)
+
+
+def with_harmony(task: Task, request: Request) -> Task:
+    """The task with the chords that its new bars shall have: those asked for, or else the piece's own."""
     if request.harmony is None or not task.cells.any():
         return replace(task, chords=task.piece.chords)
     bars = np.flatnonzero(task.cells.any(axis=0))
@@ -102,15 +107,22 @@ def sounding(piece: Score) -> list[int]:
 
 
 def anew(request: Request, tracks: list[int], bars: IntArray) -> Task:
-    """The prompt without what begins in these bars of these tracks, which is to be written."""
+    """The prompt without what begins in these bars of these tracks, which is to be written.
+
+    Raises:
+        RequestError: if there are no tracks.
+    """
     piece = request.prompt
     assert piece is not None
+    if not tracks:
+        raise RequestError("the piece has no notes, so nothing of it can be written anew; compose a new one")
     n_bars = timing.n_bars(piece)
     lines = timing.bar_starts(piece, n_bars)
     cells = np.zeros((len(piece.tracks), n_bars), np.bool_)
     cells[np.ix_(np.array(tracks, np.int64), bars)] = True
-    for bar in bars.tolist():
-        start, stop = int(lines[bar]), int(lines[bar + 1])
+    runs = np.split(bars, np.flatnonzero(np.diff(bars) > 1) + 1) if len(bars) else []
+    for run in runs:
+        start, stop = int(lines[run[0]]), int(lines[run[-1] + 1])
         piece = piece.with_tracks(
             _emptied(track, start, stop) if k in tracks else track for k, track in enumerate(piece.tracks)
         )

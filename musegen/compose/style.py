@@ -1,10 +1,12 @@
-"""The style and the instruments of a piece where the request does not say them: the model's card does."""
+"""The style, the instruments and the frame of a piece where the request does not say them: the model's card does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from musegen.compose.request import PIANO, STYLE_INSTRUMENTS, Request
 from musegen.tokens.vocabulary import DRUM_PROGRAM
@@ -43,3 +45,15 @@ def _in_own_style(request: Request, card: Mapping[str, Any]) -> Request:
         values = card.get("default_instruments", ())
         instruments = tuple((value % DRUM_PROGRAM, value == DRUM_PROGRAM) for value in values)
     return replace(request, style=style, instruments=instruments)
+
+
+def drawn_frame(
+    frames: Sequence[Sequence[float]], meter: tuple[int, int] | None, seed: int
+) -> tuple[tuple[int, int], float]:
+    """A metre and a tempo as often as pieces of the style have them: rows of numerator, denominator, tempo, count."""
+    fitting = [row for row in frames if meter is None or (int(row[0]), int(row[1])) == meter] or list(frames)
+    if not fitting:
+        return (4, 4), 120.0
+    counts = np.array([row[3] for row in fitting], float)
+    row = fitting[int(np.random.default_rng([seed, 3]).choice(len(counts), p=counts / counts.sum()))]
+    return (int(row[0]), int(row[1])), float(row[2])

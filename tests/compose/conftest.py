@@ -1,4 +1,4 @@
-"""The composer that these tests drive: whatever the weights, a piece is what was asked for, so they are random."""
+"""The composers that these tests drive: whatever the weights, a piece is what was asked for, so they are random."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import pytest
 
 from musegen.compose import load
 from musegen.compose.autoregressive import AutoregressiveComposer
+from musegen.compose.diffusion import DiffusionComposer
+from tests.compose.lively import lively
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +15,9 @@ def composer() -> AutoregressiveComposer:
     found = load("tiny-random")
     assert isinstance(found, AutoregressiveComposer)
     return found
+
+
+@pytest.fixture(scope="session")
+def painter() -> DiffusionComposer:
+    """As `composer`, for piano rolls."""
+    return DiffusionComposer("tiny-diffusion", lively(), {}, "0" * 12)
