@@ -31,6 +31,13 @@ from musegen.tokens.harmony import parse_chord
 CONTEXT_BARS = 8
 """Bars shown before and behind those that are written."""
 
+SINGLE_PROGRAMS = frozenset((*range(40, 45), *range(52, 55), *range(56, 80)))
+"""Bowed strings, voices, brass, reeds and pipes: they play one pitch at a time unless given notes say otherwise."""
+SINGLE_STYLES = ("folk", "chorale", "hymn", "choir")
+"""Whose parts do so on any instrument."""
+TELLING_NOTES = 8
+"""So many given notes of a part tell whether it does."""
+
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
@@ -46,6 +53,7 @@ class Canvas:
         clip, beats, chords: as in conditions.
         semitones: by how much the canvas lies above the piece.
         allowed: (T, K) of bool, the pitches that may be written.
+        voices: (P,) of bool, the parts in which one pitch sounds at a time.
         begin: (P, T, K) what a variation begins with; strength: how far from it, 1 is from noise alone.
     """
 
@@ -60,6 +68,7 @@ class Canvas:
     semitones: int
     allowed: Bools
     begin: roll.States
+    voices: Bools
     strength: float = 1.0
 
     @property
@@ -104,6 +113,7 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         semitones,
         _allowed(part, request, key, bars),
         np.zeros_like(states),
+        _voices(task, part, slots, states),
     )  # fmt: skip
 
 
@@ -120,6 +130,18 @@ def _slots(task: Task, part: Score, n_parts: int) -> tuple[int, ...]:
     others = [k for k, t in enumerate(part.tracks) if len(t.notes) and not t.is_drum and k not in asked]
     others.sort(key=lambda k: -len(part.tracks[k].notes))
     return tuple(sorted([*asked, *others[: n_parts - len(asked)]]))
+
+
+def _voices(task: Task, part: Score, slots: tuple[int, ...], states: roll.States) -> Bools:
+    """(P,) the parts in which one pitch sounds at a time: as given notes do, or as such instruments and styles do."""
+    voices = np.zeros(len(states), np.bool_)
+    for i, slot in enumerate(slots):
+        track = part.tracks[slot]
+        program = task.programs.get(slot, track.program)
+        voices[i] = program in SINGLE_PROGRAMS or task.style in SINGLE_STYLES
+        if len(track.notes) >= TELLING_NOTES or (states[i] != roll.OFF).sum(axis=1).max() > 1:
+            voices[i] = (states[i] != roll.OFF).sum(axis=1).max() <= 1
+    return voices
 
 
 def _beats(part: Score, n_bars: int) -> tuple[int, ...]:

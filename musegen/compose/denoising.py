@@ -102,7 +102,7 @@ class CanvasDenoiser:
             steps = self._steps(window)
             logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
             logits = logits.masked_fill(~self.allowed[steps], NEVER)
-            total[:, :, :, steps] += state_means(logits) * near[:, None]
+            total[:, :, :, steps] += state_means(logits, told.voices) * near[:, None]
             weight[steps] += near
         self.previous = torch.where(self.known, self.cells, total / weight[:, None])
         return self.previous
@@ -142,11 +142,12 @@ def _told(network: Dit, canvas: Canvas, window: Window) -> Told:
         known,
         cells_of(torch.from_numpy(canvas.states[:, steps])[None]) * known,
         torch.arange(network.config.n_parts)[None] < canvas.n_parts,
+        torch.from_numpy(canvas.voices)[None],
     )
 
 
 def _stacked(first: Told, second: Told) -> Told:
-    names = ("clip", "beats", "chords", "valid", "known", "cells", "parts")
+    names = ("clip", "beats", "chords", "valid", "known", "cells", "parts", "voices")
     return Told(*(torch.cat((getattr(first, name), getattr(second, name))) for name in names))
 
 

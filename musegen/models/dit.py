@@ -62,7 +62,7 @@ class Told:
     known: Tensor
     cells: Tensor
     parts: Tensor
-    voices: Tensor | None = None
+    voices: Tensor
 
     def without_conditions(self) -> Told:
         """The same clip with nothing said of it but its frame: what is known, and where its beats stand."""

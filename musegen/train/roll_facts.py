@@ -1,4 +1,4 @@
-"""What the file of a diffusion model says beside its weights: usual metres and tempi, and where its noise levels matter."""
+"""What the file of a diffusion model says beside its weights: usual metres and tempi, and where noise matters."""
 
 from __future__ import annotations
 

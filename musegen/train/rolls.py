@@ -64,7 +64,7 @@ Shared = tuple[Tensor, Tensor, Told]
 
 @dataclass(frozen=True, eq=False)
 class RollBatch:
-    """Clips as arrays: states, written (B, P, T, K); clip, beats, chords, valid, parts and voices as in models.dit.Told.
+    """Clips as arrays: states, written (B, P, T, K), and the rest as in models.dit.Told.
 
     n_targets is how many notes are to be written.
     """

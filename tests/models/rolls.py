@@ -48,6 +48,7 @@ def inputs(config: DitConfig, n_rows: int, n_beats: int, *, seed: int = 0, given
         known=known,
         cells=x0 * known,
         parts=torch.ones(n_rows, config.n_parts, dtype=torch.bool),
+        voices=torch.zeros(n_rows, config.n_parts, dtype=torch.bool),
     )
     x = x0 + sigma.view(-1, 1, 1, 1, 1) * torch.randn(x0.shape, generator=generator)
     return Inputs(x0, x, sigma, told)

@@ -28,7 +28,7 @@ def said(model: Dit, given: Inputs, previous: Tensor | None = None) -> Tensor:
     """(B, P, 2, T, K) what the network adds to the logits of prior and evidence."""
     base = model.prior.view(-1, 2, 1, model.config.n_pitches) + evidence(given.x, given.sigma)
     logits: Tensor = model(given.x, given.sigma, given.told, previous)
-    return logits - base
+    return torch.where(given.told.known > 0, 0, logits - base)  # given cells are what they are
 
 
 def same(a: Tensor, b: Tensor) -> None:
