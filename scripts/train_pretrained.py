@@ -179,9 +179,9 @@ def main() -> int:
                 if status:
                     return status
             if options.name and place.is_first:
-                valid, test = (load_split(options.shards, split, vocabulary) for split in ("valid", "test"))
+                splits = [load_split(options.shards, split, vocabulary) for split in ("train", "valid", "test")]
                 path = options.to / f"{options.name}.safetensors"
-                print(ship(run, path, info, valid, test, made_on, measured=held_out))
+                print(ship(run, path, info, *splits, made_on, measured=held_out))
     except MusegenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

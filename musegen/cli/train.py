@@ -102,7 +102,7 @@ def command(
         held_out, stopped = session.carry_on(run, learned, valid, folder, habits, report=say)
         if stopped:
             leave(stopped)
-        table = ship(run, output, info, valid, test, session.machine(place), licence, measured=held_out)
+        table = ship(run, output, info, learned, valid, test, session.machine(place), licence, measured=held_out)
     say_lines(table)
     written = [output, output.with_suffix(".md"), *session.put_beside(folder, output)]
     if run_folder is None:

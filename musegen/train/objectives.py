@@ -18,6 +18,7 @@ from musegen.train.data import Sampler
 from musegen.train.distributed import Place, parted
 from musegen.train.loader import read_ahead, read_batches
 from musegen.train.objective import loss, scorer
+from musegen.train.roll_facts import roll_facts
 from musegen.train.roll_objective import measure_rolls, roll_loss
 from musegen.train.rolls import RollSampler
 
@@ -43,6 +44,7 @@ class Objective:
         loss: summed over what a batch shares with this process, in nats.
         measure: the held-out likelihood of each source and of all, of pieces, in a context.
         prepare: sets what the data tells of a new network, before the first step.
+        facts: what a model's file says of it besides, of the model, what it learned from, valid and the place.
         tokens_a_context: about how many tokens of a piece fill a context, by which short pieces are known.
     """
 
@@ -51,6 +53,7 @@ class Objective:
     loss: Callable[[nn.Module, Any], Tensor]
     measure: Callable[[Any, Split | Sequence[Piece], int, Place], dict[str, Likelihood]]
     prepare: Callable[[Any, Any], None]
+    facts: Callable[[Any, Split, Split, Place], dict[str, Any]]
     tokens_a_context: int
 
 
@@ -73,9 +76,10 @@ TOKENS = Objective(
     loss,
     _measure_tokens,
     lambda _model, _sampler: None,
+    lambda _model, _learned, _valid, _place: {},
     1,
 )
-ROLLS = Objective(RollSampler, read_batches, roll_loss, _measure_rolls, _set_prior, 16)
+ROLLS = Objective(RollSampler, read_batches, roll_loss, _measure_rolls, _set_prior, roll_facts, 16)
 
 OBJECTIVES: Mapping[str, Objective] = {"transformer": TOKENS, "rnn": TOKENS, "dit": ROLLS}
 

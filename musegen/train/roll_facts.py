@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from musegen import conditions
 from musegen.corpus.shards import Split
-from musegen.errors import RequestError
 from musegen.models.dit import Dit
-from musegen.tokens.vocabulary import METRES, TEMPI
+from musegen.tokens.vocabulary import METRES, TEMPI, VOCABULARY
 from musegen.train.distributed import Place
-from musegen.train.examples import Source
 from musegen.train.roll_objective import MEASURED_TOGETHER, level_nats
-from musegen.train.rolls import RollPiece, held_out_clips
+from musegen.train.roll_pieces import RollPiece
+from musegen.train.rolls import held_out_clips
 
 FRAMES, PIECES_FOR_FRAMES = 16, 4000
 """So many frames of a style are told, of at most so many pieces."""
@@ -30,15 +28,14 @@ def frames_of(learned: Split) -> dict[str, list[list[float]]]:
     counts: dict[str, Counter[tuple[int, int, float]]] = {}
     order = np.random.default_rng(0).permutation(len(learned))[:PIECES_FOR_FRAMES]
     for index in order.tolist():
-        source = Source.of(learned[index])
-        metre = METRES[int(source.grid.metres[min(1, len(source.grid.metres) - 1)])]  # behind a pickup
-        try:
-            conditions.beats_a_bar(*metre)
-        except RequestError:  # the model does not write this metre
+        piece = learned[index]
+        rolls = RollPiece.of(piece, 1)
+        if not rolls.stretches or not rolls.placed.tracks:  # no clip is cut from it
             continue
-        said = source.grid.tempi[source.grid.tempi >= 0]
+        metre = METRES[int(rolls.metres[rolls.stretches[0].first])]
+        said = VOCABULARY.values[piece.ids[VOCABULARY.types[piece.ids] == VOCABULARY.type_index["Tempo"]]]
         tempo = float(TEMPI[int(said[0])]) if len(said) else USUAL_TEMPO
-        counts.setdefault(source.style or "", Counter())[(*metre, tempo)] += 1
+        counts.setdefault(rolls.style or "", Counter())[(*metre, tempo)] += 1
     return {style: [[*frame, count] for frame, count in of.most_common(FRAMES)] for style, of in sorted(counts.items())}
 
 
@@ -61,5 +58,6 @@ def rates_of(model: Dit, valid: Split, place: Place) -> list[float]:
 
 
 def roll_facts(model: Dit, learned: Split, valid: Split, place: Place) -> dict[str, Any]:
-    """Both."""
-    return {"frames": frames_of(learned), "rates": rates_of(model, valid, place)}
+    """Both, and the styles of which there are clips."""
+    frames = frames_of(learned)
+    return {"frames": frames, "rates": rates_of(model, valid, place), "styles": [style for style in frames if style]}

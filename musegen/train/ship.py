@@ -70,6 +70,12 @@ def licence_of(source: Mapping[str, Any]) -> str:
     return source["licence"] if len(by_count) < 2 else ", ".join(f"{text} ({n:,})" for text, n in by_count.items())
 
 
+def drawn_from(run: Run, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the sources that the run learned from: not those of weight 0."""
+    weights = run.config.source_weights
+    return {name: source for name, source in sources.items() if weights.get(name, 1.0) > 0}
+
+
 def _keys(sources: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """How many pieces of each style, of those trained on, are in which key."""
     keys: dict[str, Counter[str]] = {}
@@ -175,7 +181,7 @@ def model_card(
 
 
 def ship(
-    run: Run, path: Path, info: Mapping[str, Any], valid: Split, test: Split, machine: str,
+    run: Run, path: Path, info: Mapping[str, Any], learned: Split, valid: Split, test: Split, machine: str,
     licence: str = WEIGHTS_LICENCE, *, measured: Mapping[str, Likelihood] | None = None,
 ) -> str:  # fmt: skip
     """Write the weights to `path` and the card beside it; returns the held-out table, without a test that is empty.
@@ -186,11 +192,14 @@ def ship(
         RequestError: if there is no piece in valid.
     """
     model = averaged(run)
-    measure = objective_of(model.config).measure
+    objective = objective_of(model.config)
+    measure = objective.measure
+    info = {**info, "sources": drawn_from(run, info["sources"])}
     held_out = {"valid": measured or measure(model, valid, run.config.context, run.place)}
     if len(test):
         held_out["test"] = measure(model, test, run.config.context, run.place)
-    checkpoint.save(path, model, facts(run, info, held_out, licence))
+    told = facts(run, info, held_out, licence) | objective.facts(model, learned, valid, run.place)
+    checkpoint.save(path, model, told)
     card = model_card(path.stem, run, info, held_out, machine, licence)
     write_bytes(card.encode(), path.with_suffix(".md"), force=True)
     return markdown_table(held_out)

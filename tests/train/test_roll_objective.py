@@ -265,7 +265,7 @@ def test_a_run_begins_with_the_odds_of_its_data(splits: tuple[Split, Split], tmp
 def test_a_shipped_model_says_how_it_was_made(shards: Path, splits: tuple[Split, Split], tmp_path: Path) -> None:
     run = new_run(WISHES, HERE)
     path = tmp_path / "rolls.safetensors"
-    table = ship(run, path, load_info(shards), splits[1], load_split(shards, "test"), "a machine")
+    table = ship(run, path, load_info(shards), *splits[:2], load_split(shards, "test"), "a machine")
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert table in card and "architecture: dit" in card and "context 8 beats" in card
     words = command("rolls", run)

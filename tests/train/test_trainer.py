@@ -242,7 +242,7 @@ def test_a_shipped_model_is_the_average_with_its_card(
     take(run, Sampler(splits[0], CONFIG), 3)
     info = load_info(shards)
     path = tmp_path / "mini.safetensors"
-    table = ship(run, path, info, splits[1], load_split(shards, "test"), "a machine")
+    table = ship(run, path, info, *splits[:2], load_split(shards, "test"), "a machine")
     model, card = checkpoint.load(path)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter, run.average[name], rtol=1e-3, atol=1e-4)
