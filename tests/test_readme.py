@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-WRITES_MUSIC = {"compose", "continue", "infill", "harmonize", "batch"}
+WRITES_MUSIC = {"compose", "continue", "infill", "harmonize", "vary", "batch"}
 
 
 def commands(text: str) -> list[list[str]]:
@@ -31,7 +31,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "midi_samples", tmp_path / "midi_samples")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
     for words in found:
-        model = ["-m", "tiny-random"] if words[1] in WRITES_MUSIC else []
+        tiny = "tiny-diffusion" if "diffusion" in words else "tiny-random"
+        model = ["-m", tiny] if words[1] in WRITES_MUSIC else []
         ran = subprocess.run(
             [sys.executable, "-m", "musegen", *words[1:], *model],
             cwd=tmp_path,
