@@ -37,7 +37,6 @@ LEVEL_CENTRE, LEVEL_SPREAD = 0.7, 0.9
 """Median of the noise levels of training, and the standard deviation of their logarithm."""
 HALF_LEVEL, STEEPNESS, FLOOR = 0.45, 4.0, 0.02
 """The cost of a cell alone, as a share of its entropy: 1 / (1 + (HALF_LEVEL / sigma)^STEEPNESS), FLOOR at least."""
-SELF_CONDITIONED = 0.25
 CLIPS_A_PIECE, LEVELS = 4, 8
 """So many clips of a held-out piece are measured, at so many levels each."""
 MEASURED_TOGETHER = 64
@@ -61,11 +60,11 @@ def roll_loss(network: nn.Module, batch: Shared) -> Tensor:
     """Summed weighted cross entropy in nats, of the cells that are to be written."""
     model: Any = getattr(network, "module", network)
     config: DitConfig = model.config
-    x0, written, told = batch
+    x0, written, told, looks_twice = batch
     sigma = levels(len(x0), config.sigma_min, config.sigma_max, x0.device)
     x = x0 + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(x0)
     previous = None
-    if float(torch.rand(())) < SELF_CONDITIONED:
+    if looks_twice:
         with torch.no_grad():
             previous = state_means(network(x, sigma, told), told.voices)
     logits = network(x, sigma, told, previous)
@@ -116,7 +115,7 @@ def level_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n
 
     What is drawn follows from the number of the clip alone (`first` is that of the first one).
     """
-    x0, written, told = collate(clips, model.config).share(place)
+    x0, written, told, _ = collate(clips, model.config).share(place)
     low, high = math.log(model.config.sigma_min), math.log(model.config.sigma_max)
     generators = [torch.Generator().manual_seed(first + row) for row in range(len(clips))]
     strata = []

@@ -10,7 +10,8 @@ Letters: B rows, P parts, T steps, K pitches, N beats.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ from musegen.train.roll_pieces import RollPiece, cut
 
 BAND_SHARE = 0.15
 """Of the clips with something given, the share in which it is a band of pitches."""
+SELF_CONDITIONED = 0.25
+"""Share of the batches that see the network's own first estimate: all processes together, since sharded weights are
+gathered whenever the network is called."""
 UNSEEN = 100.0
 """So many cells are taken as seen, at the odds of a new network, before those of the data are counted."""
 
@@ -58,19 +62,25 @@ class Clip:
     n_notes: int
 
 
-Shared = tuple[Tensor, Tensor, Told]
-"""The clean cells x0 (B, P, 2, T, K), what is to be written (B, P, 1, T, K) as 0 and 1, what the network is told."""
+class Shared(NamedTuple):
+    """What the loss takes of a batch: clean cells x0 (B, P, 2, T, K), and written (B, P, 1, T, K) as 0 and 1."""
+
+    x0: Tensor
+    written: Tensor
+    told: Told
+    looks_twice: bool
 
 
 @dataclass(frozen=True, eq=False)
 class RollBatch:
     """Clips as arrays: states, written (B, P, T, K), and the rest as in models.dit.Told.
 
-    n_targets is how many notes are to be written.
+    n_targets is how many notes are to be written; looks_twice, whether the network sees its own first estimate.
     """
 
     arrays: tuple[Array, ...]
     n_targets: int
+    looks_twice: bool = False
 
     def share(self, place: Place) -> Shared:
         """The rows of this process on its device: each `world`-th, or one with nothing to write if none is left."""
@@ -81,7 +91,7 @@ class RollBatch:
         x0 = cells_of(states)
         asked = written.unsqueeze(2).float() * is_left  # every process takes part in every step
         told = Told(clip.long(), beats.long(), chords.float(), valid, 1 - asked, x0 * (1 - asked), parts, voices)
-        return x0, asked, told
+        return Shared(x0, asked, told, self.looks_twice)
 
 
 def draw_clip(piece: RollPiece, shape: DitConfig, config: TrainConfig, rng: np.random.Generator) -> Clip:
@@ -169,7 +179,8 @@ class RollSampler:
     def batch(self, step: int) -> RollBatch:
         """Batch number `step` of the run."""
         rng = np.random.default_rng([self.config.seed, 7, step])
-        return collate([draw_clip(self.piece(rng), self.shape, self.config, rng) for _ in range(self.rows)], self.shape)
+        clips = [draw_clip(self.piece(rng), self.shape, self.config, rng) for _ in range(self.rows)]
+        return replace(collate(clips, self.shape), looks_twice=rng.random() < SELF_CONDITIONED)
 
 
 def collate(clips: list[Clip], shape: DitConfig) -> RollBatch:

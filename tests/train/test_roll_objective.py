@@ -102,28 +102,50 @@ def test_every_level_counts_about_alike_for_cells_alone() -> None:
     shares = []
     for level in (0.3, 0.45, 0.8, 3.0):
         single = knowing_the_odds(replace(SMALL, sigma_min=level, sigma_max=level * 1.001))
-        x0, written, told = collated(independent(2))
         torch.manual_seed(1)
-        shares.append(loss_of(single, (x0, written, told)))
+        shares.append(loss_of(single, collated(independent(2))))
     assert max(shares) < 2.5 * min(shares)
 
 
 def test_only_what_is_to_be_written_counts() -> None:
     network = knowing_the_odds()
-    x0, written, told = collated(independent(2))
+    batch = collated(independent(2))
     torch.manual_seed(3)
-    whole = loss_of(network, (x0, written, told))
-    part = written.clone()
+    whole = loss_of(network, batch)
+    part = batch.written.clone()
     part[:, :, :, :, 42:] = 0
     torch.manual_seed(3)
-    half = loss_of(network, (x0, part, told))
+    half = loss_of(network, batch._replace(written=part))
     assert 0.35 < half / whole < 0.65
-    assert loss_of(network, (x0, torch.zeros_like(written), told)) == 0
+    assert loss_of(network, batch._replace(written=torch.zeros_like(part))) == 0
+
+
+class Listening(Dit):
+    """Notes what it is told as its earlier estimate."""
+
+    heard: list[Tensor | None]
+
+    def forward(self, x: Tensor, sigma: Tensor, told: Told, previous: Tensor | None = None) -> Tensor:
+        self.heard.append(previous)
+        logits: Tensor = super().forward(x, sigma, told, previous)
+        return logits
+
+
+def test_a_batch_may_be_seen_twice_with_the_first_estimate() -> None:
+    network = Listening(SMALL)
+    batch = collated(independent(2))
+    for looks_twice in (False, True):
+        network.heard = []
+        roll_loss(network, batch._replace(looks_twice=looks_twice))
+        assert len(network.heard) == 1 + looks_twice and network.heard[0] is None
+    estimate = network.heard[1]
+    assert estimate is not None and not estimate.requires_grad
+    assert ((estimate >= 0) & (estimate <= 1)).all() and estimate.shape == batch.x0.shape
 
 
 def test_a_perfect_network_needs_no_nats() -> None:
     oracle, clips = Oracle(SMALL).eval(), independent(3)
-    oracle.x0, *_ = collated(clips)
+    oracle.x0 = collated(clips).x0
     above = [float((clip.states > 0).sum()) / (2 * SHAPE.sigma_max**2) for clip in clips]  # of about 3000 nats
     assert clip_nats(oracle, clips, HERE) == pytest.approx(above, rel=1e-3)
     assert loss_of(oracle, collated(clips)) < 1e-3

@@ -10,7 +10,7 @@ import torch
 from musegen import conditions, roll
 from musegen.corpus.encode import encode
 from musegen.errors import RequestError
-from musegen.models.dit import PRIOR_ODDS
+from musegen.models.dit import PRIOR_ODDS, Told
 from musegen.roll import OFF, ONSET, SUSTAIN
 from musegen.score.model import Chord, Score, TimeSignature, Track
 from musegen.tokens import STYLES
@@ -34,7 +34,7 @@ def drawn(config: object = CONFIG, n: int = 300, **options: object) -> list[Clip
 
 
 def equal(a: RollBatch, b: RollBatch) -> bool:
-    return a.n_targets == b.n_targets and all(map(np.array_equal, a.arrays, b.arrays))
+    return (a.n_targets, a.looks_twice) == (b.n_targets, b.looks_twice) and all(map(np.array_equal, a.arrays, b.arrays))
 
 
 def test_a_batch_follows_from_the_seed_and_its_number() -> None:
@@ -211,7 +211,7 @@ def test_clips_are_padded_at_the_end() -> None:
 
 def test_the_network_is_given_what_is_not_written() -> None:
     batch = RollSampler(split(scale(0, voices=3)), CONFIG, SHAPE).batch(1)
-    x0, written, told = batch.share(HERE)
+    x0, written, told, _ = batch.share(HERE)
     states = torch.from_numpy(batch.arrays[0])
     assert torch.equal(x0[:, :, 0], (states == ONSET).float()) and torch.equal(x0[:, :, 1], (states == SUSTAIN).float())
     assert torch.equal(told.known, 1 - written) and 0 < float(written.mean()) < 1
@@ -223,9 +223,18 @@ def test_processes_share_a_batch_by_rows() -> None:
     batch = RollSampler(split(scale(0)), CONFIG, SHAPE).batch(0)
     whole = batch.share(HERE)
     for rank in range(3):
-        x0, written, told = batch.share(Place(rank=rank, world=3))
-        assert torch.equal(x0, whole[0][rank::3]) and torch.equal(written, whole[1][rank::3])
-        assert torch.equal(told.valid, whole[2].valid[rank::3]) and torch.equal(told.cells, whole[2].cells[rank::3])
+        mine = batch.share(Place(rank=rank, world=3))
+        assert torch.equal(mine.x0, whole.x0[rank::3]) and torch.equal(mine.written, whole.written[rank::3])
+        for name in Told.__dataclass_fields__:
+            assert torch.equal(getattr(mine.told, name), getattr(whole.told, name)[rank::3])
+
+
+def test_a_quarter_of_the_batches_is_seen_twice_by_all_processes_together() -> None:
+    sampler = RollSampler(split(scale(0)), replace(CONFIG, batch_tokens=16), SHAPE)
+    batches = [sampler.batch(step) for step in range(80)]
+    twice = [batch.looks_twice for batch in batches]
+    assert 10 <= sum(twice) <= 30
+    assert twice == [batch.share(Place(rank=1, world=2)).looks_twice for batch in batches]
 
 
 def test_log_odds_are_those_of_the_cells_to_write() -> None:
