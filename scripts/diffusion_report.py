@@ -1,11 +1,11 @@
 """How good the diffusion model is, and what each step buys, on this machine.
 
-    python scripts/diffusion_report.py likelihood SHARDS    bits a roll and nats a note of each source, valid and test
-    python scripts/diffusion_report.py steps SHARDS         samplers, steps, schedules, churn, guidance against quality
-    python scripts/diffusion_report.py quality SHARDS       is it told from real music, beside the transformer
-    python scripts/diffusion_report.py speed                seconds a clip and memory, beside a U-Net of Polyffusion's shape
-    python scripts/diffusion_report.py uses SHARDS          bars filled in, continued, harmonized: what stands, and seams
-    python scripts/diffusion_report.py sheet SHARDS OUT.png generated clips beside real ones, as pictures
+    python scripts/diffusion_report.py likelihood SHARDS        bits a roll, nats a note of each source, valid and test
+    python scripts/diffusion_report.py steps SHARDS             samplers, steps, schedules, churn, guidance: quality
+    python scripts/diffusion_report.py quality SHARDS           is it told from real music, beside the transformer
+    python scripts/diffusion_report.py speed                    seconds a clip and memory, beside a U-Net
+    python scripts/diffusion_report.py uses SHARDS              filled in, continued, harmonized: what stands, seams
+    python scripts/diffusion_report.py sheet SHARDS OUT.png     generated clips beside real ones, as pictures
 
 Each has options (`steps --help`), writes tables in Markdown to stdout, and its figures to --json. A clip is so many
 bars of one metre on the grid of piano rolls, moved to C; real ones and those of the transformer go through the same

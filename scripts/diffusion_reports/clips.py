@@ -108,9 +108,7 @@ def real_clips(
     return found
 
 
-def _clips_of(
-    piece: RollPiece, source: Source, work: str, shape: DitConfig, bars: int, most: int
-) -> Iterator[Real]:
+def _clips_of(piece: RollPiece, source: Source, work: str, shape: DitConfig, bars: int, most: int) -> Iterator[Real]:
     """Clips of one piece; they share no bar."""
     places = [(s, first) for s in piece.stretches for first in range(s.first, s.last - bars + 1, bars)]
     if not places or not piece.placed.tracks:

@@ -94,7 +94,7 @@ def features(scores: Sequence[Score], works: Sequence[str], word: str, bars: int
 
 
 def distance(generated: FeatureTable | None, reference: FeatureTable, pieces: int) -> float:
-    """Fréchet distance of `pieces` clips to as many real ones, mean over DRAWS of these; NaN where there are too few."""
+    """Fréchet distance of `pieces` clips to as many real ones, mean over DRAWS; NaN where there are too few."""
     if generated is None or len(generated) < 2:
         return math.nan
     found = []

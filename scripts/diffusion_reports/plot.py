@@ -13,6 +13,7 @@ from musegen.render.image import PALETTE
 WIDTH, HEIGHT, MARGIN = 960, 520, 64
 FAINT, INK = "#d9dae0", "#6b6b75"
 LINES = 6
+"""About so many lines across."""
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 
@@ -22,7 +23,8 @@ def draw(curves: Curves, path: Path, *, across: str, up: str, level: tuple[str, 
     points = [point for curve in curves.values() for point in curve]
     values = [value for _, value in points] + ([level[1]] if level else [])
     low, high = math.log(min(x for x, _ in points)), math.log(max(x for x, _ in points))
-    top = 1.05 * max(values) or 1.0
+    lines = _ticks(max(values))
+    top = lines[-1]
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen = ImageDraw.Draw(image)
 
@@ -31,8 +33,7 @@ def draw(curves: Curves, path: Path, *, across: str, up: str, level: tuple[str, 
         return MARGIN + share * (WIDTH - 2 * MARGIN), HEIGHT - MARGIN - y / top * (HEIGHT - 2 * MARGIN)
 
     left, right = math.exp(low), math.exp(high)
-    for number in range(LINES + 1):
-        y = top * number / LINES
+    for y in lines:
         pen.line((at(left, y), at(right, y)), fill=FAINT)
         pen.text((8, at(left, y)[1] - 6), f"{y:.3g}", fill=INK)
     for x in sorted({x for x, _ in points}):
@@ -50,3 +51,11 @@ def draw(curves: Curves, path: Path, *, across: str, up: str, level: tuple[str, 
             pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
         pen.text((MARGIN + 130 * (number % 6), 24 + 14 * (number // 6)), name, fill=colour)
     image.save(path)
+
+
+def _ticks(highest: float) -> list[float]:
+    """Round numbers from 0 to one that is not below the highest value."""
+    raw = max(highest, 1e-6) / LINES
+    unit = 10.0 ** math.floor(math.log10(raw))
+    size = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw)
+    return [k * size for k in range(math.ceil(highest / size - 1e-9) + 1)] if highest > 0 else [0.0, 1.0]

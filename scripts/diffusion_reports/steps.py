@@ -91,13 +91,14 @@ def measure(options: argparse.Namespace) -> Figures:
     clips = [clip for style in styles for clip in real[style][:few]]
     reference = features([c.score for c in clips], [c.work for c in clips], "real", BARS)
     assert reference is not None, "real clips have notes"
-    rows, done = [], {}
+    rows: list[dict[str, Any]] = []
+    done: dict[tuple[Recipe, int], dict[str, Any]] = {}
     for setting in settings(options):
-        if setting.recipe not in done or setting.pieces not in done[setting.recipe]:
+        what = setting.recipe, setting.pieces
+        if what not in done:
             frames = [frame for style in styles for frame in taken(real[style], setting.pieces)]
-            found = row_of(network, setting, frames, reference)
-            done[setting.recipe] = {setting.pieces: found}
-        found = done[setting.recipe][setting.pieces]
+            done[what] = row_of(network, setting.recipe, frames, reference)
+        found = done[what]
         print(setting.part, found, file=sys.stderr, flush=True)
         rows.append({"part": setting.part, **found})
     pieces = min(options.pieces * len(styles), len(reference) // 2)
@@ -110,8 +111,8 @@ def measure(options: argparse.Namespace) -> Figures:
     return result
 
 
-def row_of(network: Dit, setting: Setting, frames: Sequence[Frame], reference: FeatureTable) -> dict[str, Any]:
-    """Write the clips of a setting and measure them."""
+def row_of(network: Dit, recipe: Recipe, frames: Sequence[Frame], reference: FeatureTable) -> dict[str, Any]:
+    """Write the clips of a recipe and measure them."""
     calls = 0
 
     def count(_module: Any, inputs: tuple[Any, ...]) -> None:
@@ -122,13 +123,13 @@ def row_of(network: Dit, setting: Setting, frames: Sequence[Frame], reference: F
     scores: list[Score] = []
     began = time.perf_counter()
     for seed, frame in enumerate(frames):
-        scores.append(drawn(network, frame, setting.recipe, seed))
+        scores.append(drawn(network, frame, recipe, seed))
     seconds = (time.perf_counter() - began) / len(frames)
     hook.remove()
     made = features(scores, [str(i) for i in range(len(scores))], "made", BARS)
     pieces = min(len(frames), len(reference) // 2)
     own = {"calls": calls / len(frames), "seconds": seconds, "frechet": distance(made, reference, pieces)}
-    return {**asdict(setting.recipe), **own, **asdict(counts(scores, BARS))}
+    return {**asdict(recipe), **own, **asdict(counts(scores, BARS))}
 
 
 def plot(result: Figures, path: Path) -> None:
@@ -139,7 +140,7 @@ def plot(result: Figures, path: Path) -> None:
             curves.setdefault(row["sampler"], []).append((row["steps"], row["frechet"]))
     if curves:
         level = ("real", result["real"]["frechet"])
-        draw(curves, path, across="steps", up="Fréchet distance to real clips".replace("é", "e"), level=level)
+        draw(curves, path, across="steps", up="Frechet distance to real clips", level=level)
 
 
 def table(result: Figures) -> Iterator[str]:
