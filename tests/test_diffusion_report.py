@@ -99,14 +99,21 @@ def test_every_sampler_schedule_churn_and_guidance_is_a_row(
 ) -> None:
     words = ["--styles", "folk,chorale", "--pieces", "1", "--samplers", "ddpm,heun", "--steps", "2,3", "--long", ""]
     words += ["--schedules", "karras", "--churns", "0.2", "--guidances", "1,2", "--base-steps", "2"]
-    plot, figures = tmp_path / "plot.png", tmp_path / "figures.json"
-    assert report(["steps", shards, *TINY, *words, "--plot", str(plot), "--json", str(figures)]) == 0
+    figures = tmp_path / "figures.json"
+    assert report(["steps", shards, *TINY, *words, "--json", str(figures)]) == 0
     parts = [row[0] for row in lines(capsys)]
     assert parts == ["sampler"] * 4 + ["schedule", "churn", "guidance", "guidance", "real"]
-    assert width(plot) == 960
     [_, ddpm, heun, *_, plain, guided] = json.loads(figures.read_text())["rows"]
     windows = 3  # of the 4 bars that this network sees, over 8
     assert ddpm["calls"] < heun["calls"] and plain["calls"] == 2 * windows < guided["calls"]
+
+
+def test_lines_over_steps(report: Report, tmp_path: Path) -> None:
+    plot = module("plot")
+    curves = {"ddpm": [(4, 9.0), (100, 3.0)], "heun": [(16, 2.0)]}
+    plot.draw(curves, tmp_path / "a.png", across="steps", up="distance", level=("real", 1.5))
+    assert width(tmp_path / "a.png") == plot.WIDTH
+    assert plot._ticks(9.0) == [0, 2, 4, 6, 8, 10] and plot._ticks(0) == [0, 1]
 
 
 def test_clips_are_told_from_real_ones_beside_another_model(report: Report, shards: str, capsys: Any) -> None:

@@ -8,6 +8,7 @@ which bars of how long a piece these are; neither density nor chords.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,10 +138,14 @@ def drawn(network: Dit, frame: Frame, recipe: Recipe, seed: int) -> Score:
 
 def written(composer: Composer, frames: Sequence[Frame], n_parts: int) -> list[Score]:
     """Clips out of pieces that a model of tokens writes: as long as the frame says, LONGEST bars at most."""
-    asked = [request_of(frame, seed) for seed, frame in enumerate(frames)]
     scores: list[Score] = []
-    for frame, request in zip(frames, asked, strict=True):
-        piece = composer.compose([request])[0]
+    for seed, frame in enumerate(frames):
+        request = request_of(frame, seed)
+        try:
+            piece = composer.compose([request])[0]
+        except RequestError as error:  # a piece that would not end, for one
+            print(f"left out: {error}", file=sys.stderr)
+            continue
         scores.append(on_grid(piece, frame, min(frame.first, request.bars - frame.bars), n_parts))
     return scores
 
