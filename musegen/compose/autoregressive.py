@@ -94,14 +94,15 @@ class AutoregressiveComposer:
         Raises:
             RequestError: for what this model cannot do.
         """
-        rows = []
+        rows, same = [], []
         for number, request in enumerate(requests):
             refuse_denoising(request, self.name)
             if request.vary is not None and not task_of(request).cells.any():
                 assert request.prompt is not None
-                yield Piece(number, signed(request.prompt, request, self.name, self.checksum))
+                same.append(Piece(number, signed(request.prompt, request, self.name, self.checksum)))
             else:
                 rows.append(self._begin(request, number))
+        yield from same
         index = originality_index.load(originality_index.beside(self.name)) if _must_check(requests) else None
         while rows:
             again = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from musegen.compose import Request
-from musegen.compose.autoregressive import AutoregressiveComposer, Progress
+from musegen.compose import Progress, Request
+from musegen.compose.autoregressive import AutoregressiveComposer
 from musegen.decoding.filters import SamplingOptions
 from musegen.engine import Decoder
 

@@ -64,6 +64,7 @@ def measure(options: argparse.Namespace) -> Figures:
 def network_named(name: str) -> tuple[ModelConfig, dict[str, npt.NDArray[np.float32]]]:
     """The composer that ships ("ship"), or random weights of about 10 million in its vocabulary."""
     stored = checkpoint.read("transformer")
+    assert isinstance(stored.config, ModelConfig)
     if name == "ship":
         return stored.config, stored.weights
     config = preset("base", Remi.vocabulary.size, Remi.attribute_sizes, context=stored.config.context)

@@ -16,5 +16,5 @@ def lively() -> Dit:
         for name, parameter in network.named_parameters():
             if name.startswith(("modulation", "last_modulation", "cells")):
                 parameter.normal_(std=0.3)
-        network.prior += 3
+        network.prior.add_(3)
     return network

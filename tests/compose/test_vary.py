@@ -144,3 +144,9 @@ def test_what_cannot_be_asked_for(wishes: dict[str, object], says: str) -> None:
 def test_a_piece_without_notes_cannot_be_varied(engine: Engine) -> None:
     with pytest.raises(RequestError, match="the piece has no notes"):
         varied(engine, Score(480, (Track(),), end=1920), 1)
+
+
+def test_nothing_is_written_where_a_later_request_cannot_be(composer: AutoregressiveComposer) -> None:
+    wrong = Request(prompt=PIECE, vary=0, denoising=Denoising(steps=4))
+    with pytest.raises(RequestError, match="steps is for diffusion models"):
+        next(iter(composer.stream([Request(prompt=PIECE, vary=0), wrong])))
