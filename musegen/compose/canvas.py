@@ -113,7 +113,7 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         semitones,
         _allowed(part, request, key, bars),
         np.zeros_like(states),
-        _voices(task, part, slots, states),
+        voices_of(task, part, slots, states),
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def _slots(task: Task, part: Score, n_parts: int) -> tuple[int, ...]:
     return tuple(sorted([*asked, *others[: n_parts - len(asked)]]))
 
 
-def _voices(task: Task, part: Score, slots: tuple[int, ...], states: roll.States) -> Bools:
+def voices_of(task: Task, part: Score, slots: tuple[int, ...], states: roll.States) -> Bools:
     """(P,) the parts in which one pitch sounds at a time: as given notes do, or as such instruments and styles do."""
     voices = np.zeros(len(states), np.bool_)
     for i, slot in enumerate(slots):

@@ -19,13 +19,15 @@ from torch import Tensor
 
 from musegen.compose.canvas import Canvas
 from musegen.compose.request import Denoising
-from musegen.diffusion import per_row_noise, quantiles, sampler
+from musegen.diffusion import levels, per_row_noise, quantiles, sampler
 from musegen.diffusion.posterior import cells_of, state_means, states_of
 from musegen.models.dit import Dit, Told
 from musegen.shapes import DitConfig
 
 GUIDED = (0.3, 5.0)
 """Guidance acts between these noise levels: above it costs variety, below it changes nothing."""
+MEASURED = "measured"
+"""The schedule by the rates that the model's file tells."""
 FLOOR = 0.2
 """Of the steps, the share that goes evenly over ln sigma, whatever is decided there."""
 NEVER = -1e4
@@ -38,6 +40,7 @@ class Recipe:
 
     steps: int = 16
     sampler: str = "dpmpp_2m_sde"
+    schedule: str = MEASURED
     churn: float = 0.0
     guidance: float = 1.5
 
@@ -174,7 +177,10 @@ def draw(network: Dit, canvas: Canvas, recipe: Recipe, rates: Sequence[float], s
     """Denoise a canvas step by step, from noise or from what `canvas.begin` shows under some of it."""
     shape = network.config
     top = start_level(canvas.strength, shape.sigma_min, shape.sigma_max)
-    sigmas = noise_levels(shape, rates, recipe.steps, top)
+    if recipe.schedule == MEASURED:
+        sigmas = measured_levels(shape, rates, recipe.steps, top)
+    else:
+        sigmas = levels(recipe.schedule, recipe.steps, shape.sigma_min, top)
     noise = per_row_noise([seed])
     denoise = CanvasDenoiser(network, canvas, recipe.guidance)
     begin = cells_of(torch.from_numpy(canvas.begin)[None])
@@ -184,7 +190,7 @@ def draw(network: Dit, canvas: Canvas, recipe: Recipe, rates: Sequence[float], s
             yield Drawn(step.index + 1, recipe.steps, step.denoised[0])
 
 
-def noise_levels(shape: DitConfig, rates: Sequence[float], n_steps: int, top: float) -> tuple[float, ...]:
+def measured_levels(shape: DitConfig, rates: Sequence[float], n_steps: int, top: float) -> tuple[float, ...]:
     """Levels from `top` down, each step deciding alike much of the music: by the `rates` of the card and a floor.
 
     `rates` are the nats of equal strata of ln sigma from sigma_min to sigma_max; none: even steps of ln sigma.

@@ -210,7 +210,7 @@ def held_out_clips(piece: RollPiece, shape: DitConfig, most: int) -> Iterator[Cl
     All is said of them but the chords, and nothing is given.
     """
     places = []
-    for stretch in piece.stretches:
+    for stretch in piece.stretches if piece.placed.tracks else ():
         room = max(1, shape.context // stretch.beats)
         places += [
             (stretch, first, min(stretch.last, first + room)) for first in range(stretch.first, stretch.last, room)

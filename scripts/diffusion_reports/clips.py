@@ -18,7 +18,7 @@ import numpy as np
 
 from musegen import conditions, roll
 from musegen.compose import Composer, Request
-from musegen.compose.canvas import Canvas
+from musegen.compose.canvas import SINGLE_PROGRAMS, SINGLE_STYLES, Canvas
 from musegen.compose.denoising import Recipe, draw
 from musegen.compose.request import STYLE_GUIDANCE
 from musegen.corpus.shards import load_split
@@ -72,8 +72,13 @@ class Frame:
             conditions.clip_values(self.style, self.key, None, self.metre),
             conditions.beat_values(self.beats, self.first, self.first + self.bars, self.total),
             np.zeros((self.bars * self.beats, shape.chord_size), np.uint8), 0,
-            np.ones(shape.n_pitches, np.bool_), np.zeros(cells, np.uint8),
+            np.ones(cells[1:], np.bool_), np.zeros(cells, np.uint8), self.voices(shape.n_parts),
         )  # fmt: skip
+
+    def voices(self, n_parts: int) -> Array:
+        """(P,) the parts in which one pitch sounds at a time."""
+        single = [program in SINGLE_PROGRAMS or self.style in SINGLE_STYLES for program in self.programs[:n_parts]]
+        return np.array([*single, *[False] * (n_parts - len(single))])
 
     def score(self, states: roll.States) -> Score:
         """The music of cells."""
@@ -129,10 +134,10 @@ def _clips_of(piece: RollPiece, source: Source, work: str, shape: DitConfig, bar
         yield Real(work, frame, frame.score(states))
 
 
-def drawn(network: Dit, frame: Frame, recipe: Recipe, seed: int) -> Score:
+def drawn(network: Dit, frame: Frame, recipe: Recipe, rates: Sequence[float], seed: int) -> Score:
     """A clip that the diffusion model writes."""
     canvas = frame.canvas(network.config)
-    *_, last = draw(network, canvas, recipe, seed)
+    *_, last = draw(network, canvas, recipe, rates, seed)
     return frame.score(np.where(canvas.written, last.states, roll.OFF).astype(np.uint8))
 
 

@@ -54,10 +54,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> Figures:
     """By style and model."""
-    network, _ = checkpoint.load_denoiser(options.model, threads=options.threads)
+    network, card = checkpoint.load_denoiser(options.model, threads=options.threads)
+    rates = card.get("rates", ())
     recipe = Recipe(steps=options.steps, sampler=options.sampler, guidance=options.guidance)
     writers: dict[str, Callable[[Sequence[Frame]], list[Score]]] = {
-        "diffusion": lambda frames: [drawn(network, frame, recipe, seed) for seed, frame in enumerate(frames)]
+        "diffusion": lambda frames: [drawn(network, frame, recipe, rates, seed) for seed, frame in enumerate(frames)]
     }
     if options.beside:
         composer = load(options.beside)

@@ -33,13 +33,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> Figures:
     """Draw the sheet."""
-    network, _ = checkpoint.load_denoiser(options.model, threads=options.threads)
+    network, card = checkpoint.load_denoiser(options.model, threads=options.threads)
     styles = options.styles.split(",")
     found = real_clips(options.shards, [options.real_split], styles, network.config)
     rows: list[tuple[Image.Image, Image.Image]] = []
     for style in styles:
         for seed, clip in enumerate(found[style][: options.pieces], options.first_seed):
-            made = replace(drawn(network, clip.frame, Recipe(), seed), title=f"generated: {style}, seed {seed}")
+            made = replace(
+                drawn(network, clip.frame, Recipe(), card.get("rates", ()), seed),
+                title=f"generated: {style}, seed {seed}",
+            )
             real = replace(clip.score, title=f"real: {style}, {clip.work}")
             rows.append((_roll(made), _roll(real)))
     _sheet(rows).save(options.out)

@@ -29,7 +29,7 @@ from .clips import BARS, STYLES, Frame, drawn, real_clips, taken
 from .figures import counts, distance, distance_of_real, features, percent, plain
 from .plot import draw
 
-SCHEDULES = "log_uniform,karras,linear,cosine"
+SCHEDULES = "measured,log_uniform,karras,linear,cosine"
 LONG = 1000
 """Steps of the longest run, of few clips."""
 
@@ -84,7 +84,8 @@ def _words(text: str) -> list[str]:
 
 def measure(options: argparse.Namespace) -> Figures:
     """A row a setting; the plot with them."""
-    network, _ = checkpoint.load_denoiser(options.model, threads=options.threads)
+    network, card = checkpoint.load_denoiser(options.model, threads=options.threads)
+    rates = card.get("rates", ())
     styles = _words(options.styles)
     real = real_clips(options.shards, [options.real_split], styles, network.config)
     few = min(len(clips) for clips in real.values())  # as many of each style, as of what is generated
@@ -97,7 +98,7 @@ def measure(options: argparse.Namespace) -> Figures:
         what = setting.recipe, setting.pieces
         if what not in done:
             frames = [frame for style in styles for frame in taken(real[style], setting.pieces)]
-            done[what] = row_of(network, setting.recipe, frames, reference)
+            done[what] = row_of(network, setting.recipe, rates, frames, reference)
         found = done[what]
         print(setting.part, found, file=sys.stderr, flush=True)
         rows.append({"part": setting.part, **found})
@@ -111,7 +112,9 @@ def measure(options: argparse.Namespace) -> Figures:
     return result
 
 
-def row_of(network: Dit, recipe: Recipe, frames: Sequence[Frame], reference: FeatureTable) -> dict[str, Any]:
+def row_of(
+    network: Dit, recipe: Recipe, rates: Sequence[float], frames: Sequence[Frame], reference: FeatureTable
+) -> dict[str, Any]:
     """Write the clips of a recipe and measure them."""
     calls = 0
 
@@ -123,7 +126,7 @@ def row_of(network: Dit, recipe: Recipe, frames: Sequence[Frame], reference: Fea
     scores: list[Score] = []
     began = time.perf_counter()
     for seed, frame in enumerate(frames):
-        scores.append(drawn(network, frame, recipe, seed))
+        scores.append(drawn(network, frame, recipe, rates, seed))
     seconds = (time.perf_counter() - began) / len(frames)
     hook.remove()
     made = features(scores, [str(i) for i in range(len(scores))], "made", BARS)

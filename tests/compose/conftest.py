@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from musegen.compose import load
@@ -18,6 +19,13 @@ def composer() -> AutoregressiveComposer:
 
 
 @pytest.fixture(scope="session")
-def painter() -> DiffusionComposer:
+def singer() -> DiffusionComposer:
     """As `composer`, for piano rolls."""
     return DiffusionComposer("tiny-diffusion", lively(), {}, "0" * 12)
+
+
+@pytest.fixture
+def painter(singer: DiffusionComposer, monkeypatch: pytest.MonkeyPatch) -> DiffusionComposer:
+    """The same, whose rolls are full since it takes no part for a voice."""
+    monkeypatch.setattr("musegen.compose.canvas.voices_of", lambda *given: np.zeros(len(given[-1]), np.bool_))
+    return singer

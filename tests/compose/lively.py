@@ -14,7 +14,7 @@ def lively() -> Dit:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         for name, parameter in network.named_parameters():
-            if name.startswith(("modulation", "last_modulation", "cells")):
+            if name.startswith(("modulation", "last_modulation", "cells", "settled")):
                 parameter.normal_(std=0.3)
         network.prior.add_(3)
     return network

@@ -13,10 +13,10 @@ from musegen import conditions, roll
 from musegen.compose import Denoising, Request
 from musegen.compose.canvas import Canvas, canvas_of, join, sounding_at_once, ticks_of
 from musegen.compose.diffusion import DiffusionComposer
-from musegen.compose.filling import task_of
+from musegen.compose.filling import Task, task_of
 from musegen.errors import RequestError
 from musegen.score import timing
-from musegen.score.model import Chord, KeySignature, Score, Tempo, TimeSignature, Track
+from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, TimeSignature, Track
 from musegen.score.theory import Key, parse_key, scale_pitch_classes
 from tests.compose.messy import messy
 
@@ -43,10 +43,10 @@ def canvas(before: Score, key: Key | None = None, **wishes: object) -> Canvas:
 
 @given(SEEDS)
 @settings(max_examples=4)
-def test_a_continuation_leaves_what_was_there(painter: DiffusionComposer, seed: int) -> None:
+def test_a_continuation_leaves_what_was_there(singer: DiffusionComposer, seed: int) -> None:
     before = piece(seed)
     bars = timing.n_bars(before)
-    after = one(painter, prompt=before, bars=3, seed=seed)
+    after = one(singer, prompt=before, bars=3, seed=seed)
     line, stop = (int(tick) for tick in timing.bar_starts(before, bars + 3)[[bars, bars + 3]])
     assert timing.n_bars(after) == bars + 3 and after.end == stop
     for old, new in zip(before.tracks, after.tracks, strict=True):
@@ -57,17 +57,17 @@ def test_a_continuation_leaves_what_was_there(painter: DiffusionComposer, seed: 
     assert replace(after, tracks=before.tracks, texts=before.texts, end=before.end) == before
 
 
-def test_only_the_new_bars(painter: DiffusionComposer) -> None:
+def test_only_the_new_bars(singer: DiffusionComposer) -> None:
     before = piece(2)
-    whole, alone = (one(painter, prompt=before, bars=2, seed=1, only_new=only) for only in (False, True))
+    whole, alone = (one(singer, prompt=before, bars=2, seed=1, only_new=only) for only in (False, True))
     assert timing.n_bars(alone) == 2 and alone.n_notes == whole.n_notes - before.n_notes
     assert alone.tempos[0].qpm == whole.tempos[-1].qpm and len(alone.tracks) == 3
 
 
-def test_going_on_from_a_bar_drops_what_follows_it_and_chords_are_stored(painter: DiffusionComposer) -> None:
+def test_going_on_from_a_bar_drops_what_follows_it_and_chords_are_stored(singer: DiffusionComposer) -> None:
     before = replace(piece(5), chords=(Chord(0, "G"),))
     line = int(timing.bar_starts(before, 4)[3])
-    after = one(painter, prompt=before, bars=2, from_bar=4, chords=("Am", "D7"), seed=1)
+    after = one(singer, prompt=before, bars=2, from_bar=4, chords=("Am", "D7"), seed=1)
     assert timing.n_bars(after) == 5
     for old, new in zip(before.tracks, after.tracks, strict=True):
         kept = old.notes[old.notes["start"] < line]
@@ -78,13 +78,13 @@ def test_going_on_from_a_bar_drops_what_follows_it_and_chords_are_stored(painter
 
 @given(SEEDS, st.data())
 @settings(max_examples=6)
-def test_an_infill_changes_nothing_else(painter: DiffusionComposer, seed: int, data: st.DataObject) -> None:
+def test_an_infill_changes_nothing_else(singer: DiffusionComposer, seed: int, data: st.DataObject) -> None:
     before = piece(seed, chords=seed % 2 == 0)
     n_bars = timing.n_bars(before)
     first = data.draw(st.integers(1, n_bars), "first")
     last = data.draw(st.integers(first, n_bars), "last")
     tracks = tuple(data.draw(st.lists(st.sampled_from(range(3)), unique=True, max_size=2), "tracks"))
-    after = one(painter, prompt=before, infill=(first, last), tracks=tracks, seed=seed)
+    after = one(singer, prompt=before, infill=(first, last), tracks=tracks, seed=seed)
     start, stop = (int(tick) for tick in timing.bar_starts(before, last)[[first - 1, last]])
     assert replace(after, tracks=before.tracks, texts=before.texts, end=before.end) == before
     for k, (old, new) in enumerate(zip(before.tracks, after.tracks, strict=True)):
@@ -109,9 +109,9 @@ def test_a_note_that_sounds_into_the_span_stays_and_is_shown() -> None:
 
 @given(SEEDS)
 @settings(max_examples=3)
-def test_a_harmonized_melody_stays_and_new_tracks_join_it(painter: DiffusionComposer, seed: int) -> None:
+def test_a_harmonized_melody_stays_and_new_tracks_join_it(singer: DiffusionComposer, seed: int) -> None:
     before = piece(seed)
-    after = one(painter, prompt=before, harmonize=(1,), instruments=((32, False), (40, False)), seed=seed)
+    after = one(singer, prompt=before, harmonize=(1,), instruments=((32, False), (40, False)), seed=seed)
     assert after.tracks[0] == before.tracks[1] and [t.program for t in after.tracks[1:]] == [32, 40]
     assert all(len(track.notes) and track.name for track in after.tracks[1:])
     assert timing.n_bars(after) == timing.n_bars(before)
@@ -119,20 +119,20 @@ def test_a_harmonized_melody_stays_and_new_tracks_join_it(painter: DiffusionComp
     assert replace(after, **rest) == replace(before, **rest)
 
 
-def test_a_chorale_is_three_voices_below_the_melody_in_the_chords_asked_for(painter: DiffusionComposer) -> None:
+def test_a_chorale_is_three_voices_below_the_melody_in_the_chords_asked_for(singer: DiffusionComposer) -> None:
     before = piece(3)
-    after = one(painter, prompt=before, harmonize=(0,), chords=("C", "F"), seed=1)
+    after = one(singer, prompt=before, harmonize=(0,), chords=("C", "F"), seed=1)
     assert [track.name for track in after.tracks] == ["part 0", "Alto", "Tenor", "Bass"]
     assert [chord.symbol for chord in after.chords] == ["C", "F"] * (timing.n_bars(before) // 2) + ["C"] * (
         timing.n_bars(before) % 2
     )
 
 
-def test_polyphony_counts_all_that_stands(painter: DiffusionComposer) -> None:
+def test_polyphony_counts_all_that_stands(singer: DiffusionComposer) -> None:
     """Tracks that the model is not shown, and notes off the grid."""
     tracks = [Track([(1000 * i + 37, 40 + 2 * k, 990, 80) for i in range(8)]) for k in range(6)]
     before = Score(480, tuple(tracks), end=9 * 960, time_signatures=(TimeSignature(0, 2, 4),))
-    after = one(painter, prompt=before, infill=(1, 9), tracks=(5,), polyphony=6, seed=2)
+    after = one(singer, prompt=before, infill=(1, 9), tracks=(5,), polyphony=6, seed=2)
     notes = np.concatenate([track.notes for track in after.tracks])
     sounding = np.zeros(after.notes_end + 1, int)
     np.add.at(sounding, notes["start"], 1)
@@ -147,17 +147,17 @@ def test_what_sounds_at_once_is_counted_between_ticks() -> None:
     assert sounding_at_once((), np.array([0, 40, 60])).tolist() == [0, 0]
 
 
-def test_a_strict_scale_follows_the_keys_of_the_piece(painter: DiffusionComposer) -> None:
+def test_a_strict_scale_follows_the_keys_of_the_piece(singer: DiffusionComposer) -> None:
     keys = (KeySignature(0, 2, "major"), KeySignature(3840, -4, "major"))
     before = Score(480, (Track([(480 * i, 62, 480, 80) for i in range(16)]),), key_signatures=keys)
-    new = one(painter, prompt=before, infill=(1, 4), scale="strict", seed=5).tracks[0].notes
+    new = one(singer, prompt=before, infill=(1, 4), scale="strict", seed=5).tracks[0].notes
     for key, inside in zip(keys, (new["start"] < 3840, new["start"] >= 3840), strict=True):
         assert inside.any()
         assert {int(pitch) % 12 for pitch in new["pitch"][inside]} <= scale_pitch_classes(Key.from_signature(key))
     silent = replace(before, key_signatures=())
     with pytest.raises(RequestError, match=r"the piece says no key, so a strict scale needs one: give it \(--key\)"):
-        one(painter, prompt=silent, infill=(1, 4), scale="strict")
-    asked = one(painter, prompt=before, infill=(1, 4), scale="strict", key=parse_key("C"), seed=5).tracks[0].notes
+        one(singer, prompt=silent, infill=(1, 4), scale="strict")
+    asked = one(singer, prompt=before, infill=(1, 4), scale="strict", key=parse_key("C"), seed=5).tracks[0].notes
     assert {int(pitch) % 12 for pitch in asked["pitch"]} <= scale_pitch_classes(parse_key("C"))
 
 
@@ -182,10 +182,10 @@ def test_the_fullest_tracks_are_shown_beside_those_to_write() -> None:
 
 
 @pytest.mark.parametrize("ticks_per_beat", [1, 2, 3, 7, 24, 220, 1000])
-def test_every_resolution_has_a_place_for_new_notes(painter: DiffusionComposer, ticks_per_beat: int) -> None:
+def test_every_resolution_has_a_place_for_new_notes(singer: DiffusionComposer, ticks_per_beat: int) -> None:
     bar = 4 * ticks_per_beat
     before = Score(ticks_per_beat, (Track([(bar * i, 60, ticks_per_beat, 80) for i in range(4)]),), end=4 * bar)
-    after = one(painter, prompt=before, infill=(2, 3), seed=1)
+    after = one(singer, prompt=before, infill=(2, 3), seed=1)
     new = after.tracks[0].notes
     assert timing.n_bars(after) == 4
     assert new["start"].tolist().count(0) == 1 and (new["start"] >= 3 * bar).sum() == 1
@@ -231,6 +231,17 @@ CANNOT = [
 
 
 @pytest.mark.parametrize(("wishes", "says"), CANNOT)
-def test_what_cannot_be_done_is_told(painter: DiffusionComposer, wishes: dict[str, object], says: str) -> None:
+def test_what_cannot_be_done_is_told(singer: DiffusionComposer, wishes: dict[str, object], says: str) -> None:
     with pytest.raises(RequestError, match=says):
-        one(painter, **wishes)
+        one(singer, **wishes)
+
+
+def test_voices_are_parts_that_sing_one_pitch_at_a_time() -> None:
+    line = np.array([(480 * k, 60 + k, 480, 80) for k in range(8)], NOTE_DTYPE)
+    chords = np.concatenate([line, np.array([(480 * k, 70 + k, 480, 80) for k in range(8)], NOTE_DTYPE)])
+    piece = Score(480, (Track(line, 0), Track(chords, 52), Track(program=40), Track(program=0)), end=4 * 1920)
+    cells = np.zeros((4, 4), np.bool_)
+    cells[:, 2:] = True
+    for style, expected in ((None, [True, False, True, False]), ("chorale", [True, False, True, True])):
+        canvas = canvas_of(Task(piece, cells, style=style), Request(prompt=piece), 4, None)
+        assert canvas.voices.tolist() == expected
