@@ -28,6 +28,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from musegen.corpus.manifest import SPLITS
 from musegen.corpus.shards import load_info, load_split
 from musegen.errors import ModelError, MusegenError
 from musegen.evaluate.likelihood import Likelihood
@@ -179,9 +180,9 @@ def main() -> int:
                 if status:
                     return status
             if options.name and place.is_first:
-                splits = [load_split(options.shards, split, vocabulary) for split in ("train", "valid", "test")]
+                learned, valid, test = (load_split(options.shards, split, vocabulary) for split in SPLITS)
                 path = options.to / f"{options.name}.safetensors"
-                print(ship(run, path, info, *splits, made_on, measured=held_out))
+                print(ship(run, path, info, learned, valid, test, made_on, measured=held_out))
     except MusegenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

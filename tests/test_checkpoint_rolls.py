@@ -49,6 +49,7 @@ def told(model: Dit) -> tuple[torch.Tensor, torch.Tensor, Told]:
     return torch.randn(shape, generator=generator), torch.tensor([1.0]), Told(
         torch.tensor([[1, 1, 5, 3]]), torch.tensor([[[0, 0, 2], [1, 0, 2]]]), torch.ones(1, 2, config.chord_size),
         torch.ones(1, 2, dtype=torch.bool), known, torch.zeros(shape), torch.ones(1, config.n_parts, dtype=torch.bool),
+        torch.zeros(1, config.n_parts, dtype=torch.bool),
     )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def lines(capsys: Any) -> list[list[str]]:
 
 def width(path: Path) -> int:
     with Image.open(path) as image:
-        return image.width
+        return int(image.width)
 
 
 def module(name: str) -> ModuleType:
@@ -153,7 +153,7 @@ def test_degenerate_clips_are_counted(report: Report) -> None:
 
 
 def test_a_frame_is_what_the_model_was_trained_on(report: Report, shards: str) -> None:
-    from musegen.train.rolls import RollPiece, cut
+    from musegen.train.roll_pieces import RollPiece, cut
 
     clips = module("clips")
     network = load("tiny-diffusion")._network  # type: ignore[attr-defined]

@@ -32,10 +32,10 @@ def frames_of(learned: Split) -> dict[str, list[list[float]]]:
         rolls = RollPiece.of(piece, 1)
         if not rolls.stretches or not rolls.placed.tracks:  # no clip is cut from it
             continue
-        metre = METRES[int(rolls.metres[rolls.stretches[0].first])]
+        numerator, denominator = METRES[int(rolls.metres[rolls.stretches[0].first])]
         said = VOCABULARY.values[piece.ids[VOCABULARY.types[piece.ids] == VOCABULARY.type_index["Tempo"]]]
         tempo = float(TEMPI[int(said[0])]) if len(said) else USUAL_TEMPO
-        counts.setdefault(rolls.style or "", Counter())[(*metre, tempo)] += 1
+        counts.setdefault(rolls.style or "", Counter())[numerator, denominator, tempo] += 1
     return {style: [[*frame, count] for frame, count in of.most_common(FRAMES)] for style, of in sorted(counts.items())}
 
 

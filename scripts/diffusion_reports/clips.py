@@ -31,7 +31,7 @@ from musegen.shapes import DitConfig
 from musegen.tokens import Remi
 from musegen.tokens.vocabulary import METRES
 from musegen.train.examples import Source
-from musegen.train.rolls import RollPiece, cut
+from musegen.train.roll_pieces import RollPiece, cut
 
 BARS = 8
 STYLES = ("chorale", "folk", "piano", "song")

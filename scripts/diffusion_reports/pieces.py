@@ -19,7 +19,7 @@ from musegen.score.ops import slice_bars
 from musegen.tokens import Remi
 from musegen.tokens.grid import to_score
 from musegen.train.examples import Source
-from musegen.train.rolls import RollPiece
+from musegen.train.roll_pieces import RollPiece
 
 FIRST, LAST, TOTAL = 8, 12, 20
 """Bars from FIRST to LAST (excluded) are filled in, those from LAST on continued, of TOTAL."""
