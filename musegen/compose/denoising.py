@@ -20,8 +20,10 @@ from torch import Tensor
 from musegen.compose.canvas import Canvas
 from musegen.compose.request import Denoising
 from musegen.diffusion import levels, per_row_noise, quantiles, sampler
-from musegen.diffusion.posterior import cells_of, state_means, states_of
+from musegen.diffusion.posterior import cells_of, evidence, state_means, states_of
 from musegen.models.dit import Dit, Told
+from musegen.roll import LOWEST, N_PITCHES
+from musegen.score.theory import key_of_pitch_class, scale_pitch_classes
 from musegen.shapes import DitConfig
 
 GUIDED = (0.3, 5.0)
@@ -43,6 +45,10 @@ class Recipe:
     schedule: str = MEASURED
     churn: float = 0.0
     guidance: float = 1.5
+    sharpness: float = 1.25
+    """What the network adds to prior and evidence is multiplied by it: above 1 surer, as a temperature below 1 is."""
+    foreign: float = 0.5
+    """Logits that pitches foreign to the key, where one is known, are set back by; 0 leaves them as they are."""
 
     @classmethod
     def of(cls, asked: Denoising, guidance: float | None) -> Recipe:
@@ -86,10 +92,11 @@ def windows(bars: Sequence[int], context: int) -> list[Window]:
 class CanvasDenoiser:
     """E[x0 | x] of a canvas by a network; each call is told of the last one's estimate (self-conditioning)."""
 
-    def __init__(self, network: Dit, canvas: Canvas, guidance: float) -> None:
+    def __init__(self, network: Dit, canvas: Canvas, recipe: Recipe) -> None:
         self.network = network
         self.canvas = canvas
-        self.guidance = guidance
+        self.recipe = recipe
+        self.setback = recipe.foreign * torch.from_numpy(foreign_pitches(int(canvas.clip[1]))).float()  # (K,)
         self.windows = windows(canvas.bars, network.config.context)
         self.told = [_told(network, canvas, window) for window in self.windows]
         self.weights = [self._weight(window) for window in self.windows]
@@ -104,6 +111,7 @@ class CanvasDenoiser:
         for window, told, near in zip(self.windows, self.told, self.weights, strict=True):
             steps = self._steps(window)
             logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
+            logits = self._sharpened(logits, x[:, :, :, steps], sigma) - self.setback
             logits = logits.masked_fill(~self.allowed[steps], NEVER)
             total[:, :, :, steps] += state_means(logits, told.voices) * near[:, None]
             weight[steps] += near
@@ -113,11 +121,18 @@ class CanvasDenoiser:
     def _logits(self, x: Tensor, sigma: float, told: Told, previous: Tensor) -> Tensor:
         """The network's logits, with guidance led away from those of a clip of which nothing is said."""
         level = torch.tensor([sigma])
-        if self.guidance == 1 or not GUIDED[0] < sigma <= GUIDED[1]:
+        if self.recipe.guidance == 1 or not GUIDED[0] < sigma <= GUIDED[1]:
             return self.network(x, level, told, previous)  # type: ignore[no-any-return]
         both = _stacked(told, told.without_conditions())
         asked, anything = self.network(x.repeat(2, 1, 1, 1, 1), level.repeat(2), both, previous.repeat(2, 1, 1, 1, 1))
-        return (anything + self.guidance * (asked - anything)).unsqueeze(0)  # type: ignore[no-any-return]
+        return (anything + self.recipe.guidance * (asked - anything)).unsqueeze(0)  # type: ignore[no-any-return]
+
+    def _sharpened(self, logits: Tensor, x: Tensor, sigma: float) -> Tensor:
+        """Logits with more of what the network adds to prior and evidence."""
+        if self.recipe.sharpness == 1:
+            return logits
+        alone = self.network.prior.view(-1, 2, 1, x.shape[-1]) + evidence(x, torch.tensor([sigma]))
+        return alone + self.recipe.sharpness * (logits - alone)
 
     def _steps(self, window: Window) -> slice:
         beat = self.network.config.beat
@@ -130,6 +145,14 @@ class CanvasDenoiser:
         left = torch.ones(n) if window.first == 0 else rising
         right = torch.ones(n) if window.last == sum(self.canvas.bars) else rising.flip(0)
         return torch.minimum(left, right)
+
+
+def foreign_pitches(mode: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(K,) of bool: what lies outside of C major or C minor (with both sixths and sevenths), for a value of the mode."""
+    if mode == 0:
+        return np.zeros(N_PITCHES, np.bool_)
+    key = key_of_pitch_class(0, "major" if mode == 1 else "minor")
+    return ~np.isin(np.arange(LOWEST, LOWEST + N_PITCHES) % 12, list(scale_pitch_classes(key)))
 
 
 def _told(network: Dit, canvas: Canvas, window: Window) -> Told:
@@ -182,7 +205,7 @@ def draw(network: Dit, canvas: Canvas, recipe: Recipe, rates: Sequence[float], s
     else:
         sigmas = levels(recipe.schedule, recipe.steps, shape.sigma_min, top)
     noise = per_row_noise([seed])
-    denoise = CanvasDenoiser(network, canvas, recipe.guidance)
+    denoise = CanvasDenoiser(network, canvas, recipe)
     begin = cells_of(torch.from_numpy(canvas.begin)[None])
     with torch.inference_mode():
         x = begin + top * noise(begin)

@@ -68,7 +68,8 @@ def canvas(bars: Sequence[int] = (4,) * 9, n_parts: int = 2) -> Canvas:
 
 
 def denoiser(network: Constant, guidance: float = 1.0, of: Canvas | None = None) -> CanvasDenoiser:
-    return CanvasDenoiser(cast("Dit", network), of or canvas(), guidance)
+    recipe = Recipe(guidance=guidance, sharpness=1, foreign=0)
+    return CanvasDenoiser(cast("Dit", network), of or canvas(), recipe)
 
 
 @given(BARS, st.integers(4, 40))
@@ -185,7 +186,7 @@ def test_every_sampler_draws_from_a_seed_and_keeps_what_is_known(name: str) -> N
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_levels_fall_whatever_the_strength_and_the_steps(strength: float, steps: int) -> None:
     shown = replace(canvas((2,)), strength=strength)
-    drawn = list(draw(cast("Dit", Constant()), shown, Recipe(steps=steps), (), 1))
+    drawn = list(draw(cast("Dit", Constant()), shown, Recipe(steps=steps, sharpness=1), (), 1))
     assert len(drawn) == steps and drawn[-1].means.isfinite().all()
 
 
