@@ -103,7 +103,7 @@ def test_every_sampler_schedule_churn_and_guidance_is_a_row(
     assert report(["steps", shards, *TINY, *words, "--json", str(figures)]) == 0
     parts = [row[0] for row in lines(capsys)]
     assert parts == ["sampler"] * 4 + ["schedule", "churn", "guidance", "guidance", "real"]
-    [_, ddpm, heun, *_, plain, guided] = json.loads(figures.read_text())["rows"]
+    [ddpm, _, heun, *_, plain, guided] = json.loads(figures.read_text())["rows"]  # of as many steps
     windows = 3  # of the 4 bars that this network sees, over 8
     assert ddpm["calls"] < heun["calls"] and plain["calls"] == 2 * windows < guided["calls"]
 
@@ -168,7 +168,7 @@ def test_a_frame_is_what_the_model_was_trained_on(report: Report, shards: str) -
         first = clip.frame.first
         _, told, beats, _ = cut(piece, piece.stretches[0], first, first + 8, network.config)
         assert canvas.beats.tolist() == beats.tolist() and (canvas.clip == told * [1, 1, 0, 1]).all()
-    score = clips.drawn(network, found[0].frame, Recipe(steps=2), 0)
+    score = clips.drawn(network, found[0].frame, Recipe(steps=2), (), 0)
     assert len(score.tracks) == 4 and score.end == found[0].score.end
 
 

@@ -148,7 +148,7 @@ class CanvasDenoiser:
 
 
 def foreign_pitches(mode: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(K,) of bool: what lies outside of C major or C minor (with both sixths and sevenths), for a value of the mode."""
+    """(K,) of bool: what lies outside of C major, or C minor with both sixths and sevenths, for a value of the mode."""
     if mode == 0:
         return np.zeros(N_PITCHES, np.bool_)
     key = key_of_pitch_class(0, "major" if mode == 1 else "minor")

@@ -123,12 +123,13 @@ class DiffusionComposer:
                     yield Progress(number, bar, request.new_bars, draft)
                 done = reached
             notes = written_notes(canvas, drawn.states)
-            if len(notes) or not canvas.written.any():
+            if is_enough(canvas, notes, request):
                 if request.polyphony is not None:
                     notes = thinned(notes, canvas, request.polyphony, _given(task, canvas, request), drawn.onsets)
                 return self._finished(task, canvas, notes, request)
         raise RequestError(
-            f"seed {request.seed}: {ATTEMPTS} drafts had no notes; take more steps, or ask for less (range, scale)"
+            f"seed {request.seed}: {ATTEMPTS} drafts had no notes at the end, or none at all; take more steps, or ask "
+            "for less (range, scale)"
         )
 
     def _framed(self, request: Request) -> Request:
@@ -160,6 +161,18 @@ class DiffusionComposer:
         if request.infill is None and not request.harmonize and request.vary is None:
             return continued(score, task.cells.shape[1] - request.bars, _metres(score, request), request)
         return score
+
+
+def is_enough(canvas: Canvas, notes: Array, request: Request) -> bool:
+    """Whether these notes make the piece: voices beside a melody, a last bar that sounds; an infill may rest."""
+    if request.infill is not None or not canvas.written.any():
+        return True
+    if request.harmonize:
+        return len(notes) > 0
+    n_steps = canvas.states.shape[1]
+    last_bar = n_steps - canvas.bars[-1] * roll.STEPS_PER_QUARTER
+    given = (canvas.states[:, last_bar:] != roll.OFF).any()
+    return bool(given or (notes["step"] + notes["length"] > last_bar).any())
 
 
 def _opening(request: Request) -> Task:

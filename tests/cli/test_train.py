@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from musegen import checkpoint
+from musegen.evaluate.likelihood import EncodedPiece, Likelihood, Scorer, evaluate
 from musegen.score.formats import read, write
 from tests.cli.words import Run
 from tests.tiny_corpus import tune, write_folder
@@ -52,12 +54,16 @@ def test_a_new_piece_is_in_the_style_that_was_learned_or_in_none(
 
 
 def test_valid_is_measured_once(run: Run, songs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def told(scorer: object, pieces: object, context: int) -> None:
-        raise AssertionError("measured again")
+    measured = []
 
-    monkeypatch.setattr("musegen.train.ship.evaluate", told)
+    def told(scorer: Scorer, pieces: Sequence[EncodedPiece], context: int) -> dict[str, Likelihood]:
+        measured.append(len(pieces))
+        return evaluate(scorer, pieces, context)
+
+    monkeypatch.setattr("musegen.train.objectives.evaluate", told)
     code, _, err = run("train", "songs", "-o", "new.safetensors", "--steps", "1", *QUICK)
     assert code == 0, err
+    assert len(measured) == 1, "and no test split here"
     rows = Path("new.csv").read_text(encoding="utf-8").splitlines()
     assert str(checkpoint.card(Path("new.safetensors"))["nats_per_note"]["valid"]["all"]) in rows[-1]
 

@@ -26,7 +26,9 @@ def tune(run: Run) -> Path:  # it makes the folder
     """A tune of two bars beside a diffusion model in a file."""
     path = Path("tune.mid")
     write(TUNE, path)
-    checkpoint.save(Path("lively.safetensors"), lively(), {"styles": ["folk", "chorale"], "description": "full"})
+    checkpoint.save(
+        Path("lively.safetensors"), lively(sings=True), {"styles": ["folk", "chorale"], "description": "full"}
+    )
     return path
 
 
@@ -75,7 +77,7 @@ def test_a_drawn_seed_is_told(run: Run, tune: Path) -> None:
 
 
 def test_steps_sampler_and_guidance_change_the_piece(run: Run, tune: Path) -> None:
-    words = ("compose", "-m", "lively.safetensors", "--bars", "1", "--seed", "1")
+    words = ("compose", "-m", "lively.safetensors", "--bars", "4", "--seed", "1")
     changes = [("--steps", "3"), ("--steps", "4"), ("--steps", "4", "--sampler", "heun"),
                ("--steps", "4", "--guidance", "4"), ("--steps", "4", "--density", "9")]  # fmt: skip
     notes = []

@@ -196,7 +196,7 @@ def test_clips_are_padded_at_the_end() -> None:
     clips = [replace(clip, n_parts=clip.n_parts) for clip in drawn(n=6)]
     clips += [clip for clip in drawn(n=40) if len(clip.beats) < SHAPE.context][:2]
     batch = collate(clips, SHAPE)
-    states, written, values, beats, chords, valid, parts = batch.arrays
+    states, written, values, beats, chords, valid, parts, _ = batch.arrays
     longest = max(len(clip.beats) for clip in clips)
     assert states.shape == written.shape == (8, 4, 4 * longest, 84)
     assert valid.sum(axis=1).tolist() == [len(clip.beats) for clip in clips] and not valid.all()
