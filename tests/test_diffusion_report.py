@@ -98,14 +98,14 @@ def test_every_sampler_schedule_churn_and_guidance_is_a_row(
     report: Report, shards: str, tmp_path: Path, capsys: Any
 ) -> None:
     words = ["--styles", "folk,chorale", "--pieces", "1", "--samplers", "ddpm,heun", "--steps", "2,3", "--long", ""]
-    words += ["--schedules", "karras", "--churns", "0.2", "--guidances", "1,2", "--base-steps", "2"]
+    words += ["--schedules", "karras", "--churns", "0.2", "--guidances", "1,2", "--base-steps", "3"]
     figures = tmp_path / "figures.json"
     assert report(["steps", shards, *TINY, *words, "--json", str(figures)]) == 0
     parts = [row[0] for row in lines(capsys)]
     assert parts == ["sampler"] * 4 + ["schedule", "churn", "guidance", "guidance", "real"]
     [ddpm, _, heun, *_, plain, guided] = json.loads(figures.read_text())["rows"]  # of as many steps
     windows = 3  # of the 4 bars that this network sees, over 8
-    assert ddpm["calls"] < heun["calls"] and plain["calls"] == 2 * windows < guided["calls"]
+    assert ddpm["calls"] < heun["calls"] and plain["calls"] == 3 * windows < guided["calls"]
 
 
 def test_lines_over_steps(report: Report, tmp_path: Path) -> None:
