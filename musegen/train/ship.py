@@ -33,7 +33,7 @@ _CARD = """\
 
 - architecture: {architecture}, {parameters:,} parameters ({shape}), context {context} {unit}
 - tokenizer: remi, vocabulary `{vocabulary}`
-- trained: {steps:,} steps, {tokens:,} tokens, {minutes:.0f} minutes on {machine}, seed {seed}
+- trained: {steps:,} steps, {tokens:,} {learned}, {minutes:.0f} minutes on {machine}, seed {seed}
 - weights: averaged over the run's last part, stored in half precision; licence {licence}
 
 ## What it is for
@@ -164,6 +164,7 @@ def model_card(
         shape=f"d_model {config.d_model}, {config.n_layer} layers, d_ff {config.d_ff}",
         context=config.context,
         unit="beats" if config.architecture == "dit" else "tokens",
+        learned="notes" if config.architecture == "dit" else "tokens",
         vocabulary=info["vocabulary"],
         steps=run.step,
         tokens=run.tokens,

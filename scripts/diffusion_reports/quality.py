@@ -50,13 +50,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=own.steps)
     parser.add_argument("--sampler", default=own.sampler)
     parser.add_argument("--guidance", type=float, default=own.guidance)
+    parser.add_argument("--sharpness", type=float, default=own.sharpness)
+    parser.add_argument("--foreign", type=float, default=own.foreign)
 
 
 def measure(options: argparse.Namespace) -> Figures:
     """By style and model."""
     network, card = checkpoint.load_denoiser(options.model, threads=options.threads)
     rates = card.get("rates", ())
-    recipe = Recipe(steps=options.steps, sampler=options.sampler, guidance=options.guidance)
+    names = ("steps", "sampler", "guidance", "sharpness", "foreign")
+    recipe = Recipe(**{name: getattr(options, name) for name in names})
     writers: dict[str, Callable[[Sequence[Frame]], list[Score]]] = {
         "diffusion": lambda frames: [drawn(network, frame, recipe, rates, seed) for seed, frame in enumerate(frames)]
     }
