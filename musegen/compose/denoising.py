@@ -47,7 +47,7 @@ class Recipe:
     guidance: float = 1.5
     sharpness: float = 1.25
     """What the network adds to prior and evidence is multiplied by it: above 1 surer, as a temperature below 1 is."""
-    foreign: float = 0.5
+    foreign: float = 0.25
     """Logits that pitches foreign to the key, where one is known, are set back by; 0 leaves them as they are."""
 
     @classmethod
