@@ -17,34 +17,17 @@ musegen[bench]`).
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from pathlib import Path
 
-from benchmarks.common import Benchmark  # the folder beside this script
+from benchmarks.common import run_command  # the folder beside this script
 
 COMMANDS = ("decode", "step", "length", "quality", "tokens", "compound", "files", "songs", "start")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of them."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] not in COMMANDS:
-        print(__doc__)
-        return 0 if words in (["-h"], ["--help"]) else 2
-    benchmark: Benchmark = import_module(f"benchmarks.{words[0]}")  # alone: what the others load takes memory
-    parser = argparse.ArgumentParser(f"bench.py {words[0]}", description=benchmark.__doc__)
-    benchmark.arguments(parser)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    options = parser.parse_args(words[1:])
-    result = benchmark.measure(options)
-    print("\n".join(benchmark.table(result)))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return run_command("benchmarks", COMMANDS, __doc__ or "", sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":

@@ -15,35 +15,23 @@ grid. Peers that are missing are left out (`pip install musegen[bench]`).
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from pathlib import Path
 
-from benchmarks.common import Benchmark  # a folder beside this script, as diffusion_reports is
+from benchmarks.common import run_command  # a folder beside this script, as diffusion_reports is
 
 COMMANDS = ("likelihood", "steps", "quality", "speed", "uses", "sheet")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of them."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] not in COMMANDS:
-        print(__doc__)
-        return 0 if words in (["-h"], ["--help"]) else 2
-    report: Benchmark = import_module(f"diffusion_reports.{words[0]}")
-    parser = argparse.ArgumentParser(f"diffusion_report.py {words[0]}", description=report.__doc__)
+def _of_all(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", default="diffusion", help="a shipped model or a .safetensors file")
     parser.add_argument("--threads", type=int, default=1, help="to compute with (default 1)")
-    report.arguments(parser)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    options = parser.parse_args(words[1:])
-    result = report.measure(options)
-    print("\n".join(report.table(result)))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of them."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return run_command("diffusion_reports", COMMANDS, __doc__ or "", words, _of_all)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from musegen.compose import load
@@ -28,14 +27,6 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 TINY = ("-m", "tiny-diffusion")
 Report = Any
 """The script's main."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,9 @@ WEIGHTS_LICENCE = "Apache-2.0"
 _PRESETS = {"transformer": "ship", "rnn": "lstm", "dit": "diffusion"}
 """By which a model's command is told."""
 
+_KINDS = {"transformer": "transformer", "rnn": "rnn", "dit": "diffusion model over piano rolls"}
+"""As a card calls them."""
+
 _CARD = """\
 # {name}
 
@@ -99,8 +102,9 @@ def facts(
     """What the weights file itself says of the model."""
     sources = info["sources"]
     styles = sorted({style for source in sources.values() for style in styles_of(source)})
+    kind = _KINDS[run.model.config.architecture]
     return {
-        "description": f"A {run.model.config.architecture} for music in the styles {', '.join(styles) or 'not said'}.",
+        "description": f"A {kind} for music in the styles {', '.join(styles) or 'not said'}.",
         "styles": styles,
         "default_style": usual_style(sources),
         "keys": _keys(sources),

@@ -1,14 +1,16 @@
-"""What the benchmarks share: jobs in turn, the machine, the files, tables in Markdown."""
+"""What the benchmarks share: the call of one by its name, jobs in turn, the machine, the files, tables in Markdown."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +36,34 @@ class Benchmark(Protocol):
 
     def table(self, result: Figures) -> Iterator[str]:
         """Lines of Markdown."""
+
+
+def run_command(
+    package: str,
+    commands: Sequence[str],
+    about: str,
+    arguments: Sequence[str],
+    of_all: Callable[[argparse.ArgumentParser], None] = lambda _parser: None,
+) -> int:
+    """Run one of the commands, each a module of the package, and print its tables; returns the exit status.
+
+    `about` is said where no command is named; `of_all` adds the options that all of them have.
+    """
+    words = list(arguments)
+    if not words or words[0] not in commands:
+        print(about)
+        return 0 if words in (["-h"], ["--help"]) else 2
+    benchmark: Benchmark = import_module(f"{package}.{words[0]}")  # alone: what the others load takes memory
+    parser = argparse.ArgumentParser(f"{Path(sys.argv[0]).name} {words[0]}", description=benchmark.__doc__)
+    of_all(parser)
+    benchmark.arguments(parser)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    options = parser.parse_args(words[1:])
+    result = benchmark.measure(options)
+    print("\n".join(benchmark.table(result)))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
 
 
 def machine() -> Figures:
