@@ -166,6 +166,14 @@ class DitConfig:
     """Pitches in a patch; with all of them, a beat is one token."""
     d_column: int = 48
     """Width of the network of each column: a pitch of a part in a beat."""
+    n_before: int = 1
+    """Lattice layers between columns before the tokens are made of them."""
+    n_behind: int = 2
+    """Lattice layers between columns behind the tokens."""
+    d_lattice: int = 12
+    """Channels of a lattice layer that hear all parts; three times as many hear their own, twice other beats."""
+    n_glances: int = 8
+    """Ways in which a lattice layer attends to other beats; they share its channels for it evenly."""
     n_features: int = 8
     """Numbers that a column gives to its token, and the token to the column."""
     d_model: int = 256
@@ -189,12 +197,16 @@ class DitConfig:
             object.__setattr__(self, "d_ff", 4 * self.d_model)
         if self.architecture != "dit":
             raise ModelError(f"unknown architecture {self.architecture!r}: use dit")
-        for name in ("n_parts", "n_pitches", "beat", "patch_pitches", "d_column", "n_features", "d_model",
-                     "n_layer", "n_head", "context"):  # fmt: skip
+        for name in ("n_parts", "n_pitches", "beat", "patch_pitches", "d_column", "d_lattice", "n_glances",
+                     "n_features", "d_model", "n_layer", "n_head", "context"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if self.n_pitches % self.patch_pitches:
             raise ModelError(f"patch_pitches {self.patch_pitches} must divide n_pitches {self.n_pitches}")
+        if min(self.n_before, self.n_behind) < 0:
+            raise ModelError(f"n_before {self.n_before} and n_behind {self.n_behind} must not be negative")
+        if 2 * self.d_lattice % self.n_glances:
+            raise ModelError(f"n_glances {self.n_glances} must divide 2 * d_lattice, {2 * self.d_lattice}")
         if self.d_model % self.n_head or self.d_model // self.n_head % 4:
             raise ModelError(f"d_model {self.d_model} must split into {self.n_head} heads of a width that 4 divides")
         if not 0 <= self.dropout < 1:
