@@ -11,7 +11,8 @@ parts elsewhere:
     python scripts/train_pretrained.py shards --preset ship --budget 8m --run /tmp/run --export parts
     python scripts/train_pretrained.py shards --run runs/ship --import parts --name ship
 
-Several processes: torchrun --nproc-per-node 2 scripts/train_pretrained.py ... (with --fsdp, weights cut over them).
+Several processes: torchrun --nproc-per-node 2 -- scripts/train_pretrained.py ... (with --fsdp, weights cut over them;
+without --, torchrun takes --run for its own).
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from musegen.models.dit import Dit, Told
 from musegen.roll import LOWEST, N_PITCHES
 from musegen.score.theory import key_of_pitch_class, scale_pitch_classes
 from musegen.shapes import DitConfig
+from musegen.tokens import density_range
 
 GUIDED = (0.3, 5.0)
 """Guidance acts between these noise levels: above it costs variety, below it changes nothing."""
@@ -32,6 +33,10 @@ MEASURED = "measured"
 """The schedule by the rates that the model's file tells."""
 FLOOR = 0.2
 """Of the steps, the share that goes evenly over ln sigma, whatever is decided there."""
+MARGIN = 1.1
+"""So far inside of the class of density asked for is where the dial leads to."""
+HEAVIEST = 6.0
+"""The dial of density moves logits of onsets by no more than this."""
 NEVER = -1e4
 """The logit of what may not be written."""
 
@@ -49,6 +54,9 @@ class Recipe:
     """What the network adds to prior and evidence is multiplied by it: above 1 surer, as a temperature below 1 is."""
     foreign: float = 0.25
     """Logits that pitches foreign to the key, where one is known, are set back by; 0 leaves them as they are."""
+    density: float = 0.5
+    """Where a density is asked for, logits of onsets move at each call by this share of the logarithm of what is
+    wanted over what is expected; 0 leaves it to the network, which is told."""
 
     @classmethod
     def of(cls, asked: Denoising, guidance: float | None) -> Recipe:
@@ -104,6 +112,8 @@ class CanvasDenoiser:
         self.cells = cells_of(torch.from_numpy(canvas.states)[None]) * self.known  # (1, P, 2, T, K)
         self.allowed = torch.from_numpy(canvas.allowed)  # (T, K)
         self.previous = torch.zeros_like(self.cells)
+        self.lean = 0.0
+        """What is added to the logits of onsets, by the dial of density."""
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """(1, P, 2, T, K) -> (1, P, 2, T, K)."""
@@ -112,11 +122,23 @@ class CanvasDenoiser:
             steps = self._steps(window)
             logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
             logits = self._sharpened(logits, x[:, :, :, steps], sigma) - self.setback
+            logits[:, :, 0] += self.lean
             logits = logits.masked_fill(~self.allowed[steps], NEVER)
             total[:, :, :, steps] += state_means(logits, told.voices) * near[:, None]
             weight[steps] += near
         self.previous = torch.where(self.known, self.cells, total / weight[:, None])
+        self._lean_on(float(self.previous[:, :, 0].sum()))
         return self.previous
+
+    def _lean_on(self, n_notes: float) -> None:
+        """Turn the dial of density, where so many notes are expected of the canvas."""
+        asked = int(self.canvas.clip[2])
+        if asked and self.recipe.density:
+            low, high = density_range(asked)
+            rate = max(n_notes / sum(self.canvas.bars), 1e-3)
+            wanted = min(max(rate, low * MARGIN), high / MARGIN)
+            self.lean += self.recipe.density * math.log(wanted / rate)
+            self.lean = min(max(self.lean, -HEAVIEST), HEAVIEST)
 
     def _logits(self, x: Tensor, sigma: float, told: Told, previous: Tensor) -> Tensor:
         """The network's logits, with guidance led away from those of a clip of which nothing is said."""

@@ -1,6 +1,6 @@
 """Tokens: Score <-> ids, the grammar of the ids, and what the model is told beside them."""
 
-from musegen.tokens.controls import DROPPABLE, Controls, controls_of, density_of
+from musegen.tokens.controls import DROPPABLE, Controls, controls_of, density_of, density_range
 from musegen.tokens.grammar import Grammar, GrammarState
 from musegen.tokens.grid import Grid, to_grid
 from musegen.tokens.remi import Remi
@@ -26,5 +26,6 @@ __all__ = [
     "Remi",
     "controls_of",
     "density_of",
+    "density_range",
     "to_grid",
 ]

@@ -65,6 +65,12 @@ def density_class(n_notes: int, quarters: float) -> int:
     return 1 + int(np.searchsorted(_DENSITY_EDGES, n_notes / max(1.0, quarters)))
 
 
+def density_range(density: int) -> tuple[float, float]:
+    """Notes a quarter between which a Density class, 1 to 10, lies; the highest has no end."""
+    edges = [0.0, *(float(edge) for edge in _DENSITY_EDGES), float("inf")]
+    return edges[density - 1], edges[density]
+
+
 def controls_of(grid: Grid, style: str | None = None) -> Controls:
     """All that the head can say of these bars, as their notes show it."""
     drums = np.array([program == DRUM_PROGRAM for program in grid.programs], np.bool_)

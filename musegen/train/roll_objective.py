@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def level_nats(model: Dit, clips: list[Clip], place: Place, *, first: int = 0, n
 
     What is drawn follows from the number of the clip alone (`first` is that of the first one).
     """
-    x0, written, told, _ = collate(clips, model.config).share(place)
+    x0, written, told, _ = collate(clips, model.config).share(replace(place, rank=0, world=1))  # all are this process's
     low, high = math.log(model.config.sigma_min), math.log(model.config.sigma_max)
     generators = [torch.Generator().manual_seed(first + row) for row in range(len(clips))]
     strata = []

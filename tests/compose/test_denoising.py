@@ -22,6 +22,7 @@ from musegen.compose.canvas import Canvas
 from musegen.compose.denoising import GUIDED, CanvasDenoiser, Recipe, draw, start_level, windows
 from musegen.diffusion import SAMPLERS
 from musegen.models.dit import Dit, Told
+from musegen.tokens.controls import density_class, density_range
 from tests.compose.lively import lively
 
 BARS = st.lists(st.integers(1, 8), min_size=1, max_size=30)
@@ -68,7 +69,7 @@ def canvas(bars: Sequence[int] = (4,) * 9, n_parts: int = 2) -> Canvas:
 
 
 def denoiser(network: Constant, guidance: float = 1.0, of: Canvas | None = None) -> CanvasDenoiser:
-    recipe = Recipe(guidance=guidance, sharpness=1, foreign=0)
+    recipe = Recipe(guidance=guidance, sharpness=1, foreign=0, density=0)
     return CanvasDenoiser(cast("Dit", network), of or canvas(), recipe)
 
 
@@ -113,6 +114,20 @@ def test_known_cells_come_exactly_and_disallowed_pitches_not_at_all() -> None:
     assert set(means[0, :, :4, 40].flatten().tolist()) == {0.0, 1.0}
     assert not means[2:].any(), "there is nothing in parts that are not there"
     assert not means[:2, :, :, :12].any() and (means[:2, 0, 4:, 12:] > 0.9).all()
+
+
+@pytest.mark.parametrize("density", [2, 5, 8])
+def test_the_dial_of_density_leads_to_as_many_notes_as_are_asked_for(density: int) -> None:
+    shown = replace(canvas(), clip=conditions.clip_values("folk", None, density, (4, 4)))
+    network = Constant(onset=-2.0)
+    told = CanvasDenoiser(cast("Dit", network), shown, Recipe(guidance=1, sharpness=1, foreign=0))
+    silent = denoiser(network, of=shown)
+    x = torch.randn(1, 4, 2, 144, 84)
+    counts = [float(told(x, 1.0)[:, :, 0].sum()) / 36 for _ in range(12)]  # notes a quarter
+    low, high = density_range(density)
+    assert low < counts[-1] < high, counts
+    assert not low < float(silent(x, 1.0)[:, :, 0].sum()) / 36 < high
+    assert density_class(round(36 * counts[-1]), 36) == density
 
 
 def test_the_network_is_told_what_stands_in_its_window() -> None:

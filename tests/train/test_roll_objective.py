@@ -185,6 +185,11 @@ def test_the_nats_of_a_clip_do_not_depend_on_those_beside_it() -> None:
     assert clip_nats(network, clips[:1], HERE, first=1) != together[:1]
 
 
+def test_one_of_several_processes_measures_all_clips() -> None:
+    clips, network = independent(3), knowing_the_odds()
+    assert clip_nats(network, clips, Place(rank=0, world=2)) == clip_nats(network, clips, HERE)
+
+
 def test_a_measure_tells_sources_and_all() -> None:
     pieces = [piece(scale(0, ((40, 4, 4),)), source="folk"), piece(scale(2, ((3, 3, 4),), voices=4), source="bach_m21")]
     held_out = measure_rolls(knowing_the_odds(), pieces, HERE)
