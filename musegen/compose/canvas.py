@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from musegen.score.theory import Key
 from musegen.tokens.harmony import parse_chord
 
 CONTEXT_BARS = 8
-"""Bars shown before and behind those that are written."""
+"""Bars shown before and behind those that are written, unless one comes that the model cannot write."""
 
 SINGLE_PROGRAMS = frozenset((*range(40, 45), *range(52, 55), *range(56, 80)))
 """Bowed strings, voices, brass, reeds and pipes: they play one pitch at a time unless given notes say otherwise."""
@@ -81,17 +82,21 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
     """The bars of a task with some around them; `key` is that of the first new one.
 
     Raises:
-        RequestError: for drums, for more tracks than the model has parts, for metres that it cannot write.
+        RequestError: for drums, for more tracks than the model has parts, for voices to a melody that leave no part to
+            show it in, for metres that it cannot write.
     """
     todo = np.flatnonzero(task.cells.any(axis=0))
     n_bars = task.cells.shape[1]
-    first, last = max(0, int(todo[0]) - CONTEXT_BARS), min(n_bars, int(todo[-1]) + 1 + CONTEXT_BARS)
+    first, last = _shown(task.piece, int(todo[0]), int(todo[-1]) + 1, n_bars)
     part = slice_bars(replace(task.piece, chords=task.chords), first, last)
     slots = _slots(task, part, n_parts)
-    bars = _beats(part, last - first)
+    if request.harmonize and min(slots) >= len(set(request.harmonize)):  # what is harmonized comes first
+        raise RequestError(
+            f"the diffusion model writes at most {n_parts - 1} voices to a melody, not {len(slots)}; ask for fewer "
+            "instruments, or use the transformer"
+        )
+    bars = tuple(_beats(task.piece, bar) for bar in range(first, last))
     placed = roll.place(part, n_parts, tracks=slots, n_bars=last - first)
-    if not np.array_equal(np.diff(placed.starts), np.array(bars) * STEPS_PER_QUARTER):
-        raise RequestError("a change of metre cuts a bar short there, which the diffusion model cannot write")
     semitones = conditions.to_c(key)
     written = np.zeros((n_parts, int(placed.starts[-1]), roll.N_PITCHES), np.bool_)
     for i, slot in enumerate(slots):
@@ -115,6 +120,20 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         np.zeros_like(states),
         voices_of(task, part, slots, states),
     )  # fmt: skip
+
+
+def _shown(piece: Score, first: int, last: int, n_bars: int) -> tuple[int, int]:
+    """Bars `first` to `last` (excluded) with the ones around them that the model can read as well."""
+
+    def is_readable(bar: int) -> bool:
+        try:
+            return _beats(piece, bar) > 0
+        except RequestError:
+            return False
+
+    before = takewhile(is_readable, range(first - 1, max(-1, first - 1 - CONTEXT_BARS), -1))
+    behind = takewhile(is_readable, range(last, min(n_bars, last + CONTEXT_BARS)))
+    return min((first, *before)), 1 + max((last - 1, *behind))
 
 
 def _slots(task: Task, part: Score, n_parts: int) -> tuple[int, ...]:
@@ -144,10 +163,18 @@ def voices_of(task: Task, part: Score, slots: tuple[int, ...], states: roll.Stat
     return voices
 
 
-def _beats(part: Score, n_bars: int) -> tuple[int, ...]:
-    """Quarters of each bar."""
-    metres = [timing.metre_at(part, tick) for tick in timing.bar_starts(part, n_bars)[:-1].tolist()]
-    return tuple(conditions.beats_a_bar(metre.numerator, metre.denominator) for metre in metres)
+def _beats(piece: Score, bar: int) -> int:
+    """Quarters of a bar of the piece.
+
+    Raises:
+        RequestError: for a metre that the model does not write, or a bar that is cut short.
+    """
+    first, last = (int(tick) for tick in timing.bar_starts(piece, bar + 1)[-2:])
+    metre = timing.metre_at(piece, first)
+    beats = conditions.beats_a_bar(metre.numerator, metre.denominator)
+    if last - first != beats * piece.ticks_per_beat:
+        raise RequestError("a change of metre cuts a bar short there, which the diffusion model cannot write")
+    return beats
 
 
 def _allowed(part: Score, request: Request, key: Key | None, bars: tuple[int, ...]) -> Bools:

@@ -115,6 +115,7 @@ class DiffusionComposer:
         canvas = canvas_of(task, request, self._network.config.n_parts, key)
         canvas = _begun(canvas, request)
         recipe = Recipe.of(request.denoising, request.sampling.guidance)
+        spare: Score | None = None
         for draft in range(attempt * ATTEMPTS, (attempt + 1) * ATTEMPTS):
             done = 0
             for drawn in draw(self._network, canvas, recipe, self.card.get("rates", ()), seed_of(request.seed, draft)):
@@ -123,10 +124,15 @@ class DiffusionComposer:
                     yield Progress(number, bar, request.new_bars, draft)
                 done = reached
             notes = written_notes(canvas, drawn.states)
-            if is_enough(canvas, notes, request):
+            if is_enough(canvas, notes, request):  # the first draft that is, if none of them has all parts heard
                 if request.polyphony is not None:
                     notes = thinned(notes, canvas, request.polyphony, _given(task, canvas, request), drawn.onsets)
-                return self._finished(task, canvas, notes, request)
+                score = self._finished(task, canvas, notes, request)
+                if request.infill is not None or are_all_heard(canvas, notes):
+                    return score
+                spare = spare or score
+        if spare is not None:
+            return spare
         raise RequestError(
             f"seed {request.seed}: {ATTEMPTS} drafts had no notes at the end, or none at all; take more steps, or ask "
             "for less (range, scale)"
@@ -173,6 +179,14 @@ def is_enough(canvas: Canvas, notes: Array, request: Request) -> bool:
     last_bar = n_steps - canvas.bars[-1] * roll.STEPS_PER_QUARTER
     given = (canvas.states[:, last_bar:] != roll.OFF).any()
     return bool(given or (notes["step"] + notes["length"] > last_bar).any())
+
+
+def are_all_heard(canvas: Canvas, notes: Array) -> bool:
+    """Whether every part that is to be written has a note, new or given."""
+    wanted = canvas.written.any(axis=(1, 2))
+    heard = (canvas.states != roll.OFF).any(axis=(1, 2))
+    heard[notes["part"]] = True
+    return bool(heard[wanted].all())
 
 
 def _opening(request: Request) -> Task:

@@ -16,6 +16,8 @@ def lively(*, sings: bool = False) -> Dit:
         for name, parameter in network.named_parameters():
             if name.startswith(("modulation", "last_modulation", "cells", "settled")):
                 parameter.normal_(std=0.3)
+            elif name.startswith(("before", "behind")) and ".out." in name:
+                parameter.normal_(std=0.03)
         onset, sustain = network.prior.view(-1, 2, network.config.n_pitches).unbind(1)
         onset.add_(5 if sings else 3)  # of a voice one pitch is chosen of 84: few sustains would follow an onset
         sustain.add_(0 if sings else 3)

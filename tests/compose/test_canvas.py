@@ -193,6 +193,25 @@ def test_every_resolution_has_a_place_for_new_notes(singer: DiffusionComposer, t
     assert len(inside) and (inside["start"] + inside["duration"] <= 3 * bar).all()
 
 
+def test_bars_that_the_model_cannot_read_are_not_shown_and_stop_nothing(singer: DiffusionComposer) -> None:
+    metres = [(0, 4, 4), (2 * 1920, 5, 8), (2 * 1920 + 1200, 3, 4), (2 * 1920 + 1200 + 3 * 1440, 4, 4)]
+    notes = [(240 * k, 60 + k % 12, 240, 80) for k in range(80)]
+    before = Score(480, (Track(notes),), time_signatures=tuple(TimeSignature(*m) for m in metres))
+    assert timing.n_bars(before) > 10
+    shown = canvas(before, infill=(5, 6))
+    assert shown.first == 3 and shown.bars[:4] == (3, 3, 3, 4)
+    after = one(singer, prompt=before, infill=(5, 6), seed=1)
+    lines = timing.bar_starts(before)
+    for part in (slice(0, 4), slice(6, None)):
+        edges = lines[:-1][part][0], [*lines[:-1], lines[-1]][part][-1]
+        old, new = (
+            [n for n in score.tracks[0].notes.tolist() if edges[0] <= n[0] < edges[1]] for score in (before, after)
+        )
+        assert old == new
+    with pytest.raises(RequestError, match="5/8"):
+        one(singer, prompt=before, infill=(3, 4))
+
+
 def test_new_notes_stand_where_their_steps_are() -> None:
     before = Score(220, (Track([(0, 60, 220, 80), (1980, 60, 220, 80)]),), time_signatures=(TimeSignature(0, 3, 4),))
     request = Request(prompt=before, infill=(2, 3))
@@ -218,7 +237,8 @@ CANNOT = [
     ({"prompt": MANY}, "at most 4 tracks at once, not 5"),
     ({"prompt": MANY, "infill": (1, 1)}, "at most 4 tracks at once, not 5"),
     ({"prompt": MANY, "vary": 1}, "at most 4 tracks at once, not 5"),
-    ({"prompt": BROKEN}, "a change of metre cuts a bar short there"),
+    ({"prompt": PIECE, "harmonize": (0,), "instruments": ((0, False),) * 4}, "at most 3 voices to a melody, not 4"),
+    ({"prompt": BROKEN, "vary": 0.5}, "a change of metre cuts a bar short there"),
     *(
         ({"prompt": replace(PIECE, time_signatures=(TimeSignature(0, *metre),)), **way}, f"metre {metre[0]}/{metre[1]}")
         for metre in ((5, 8), (9, 8), (3, 16))
