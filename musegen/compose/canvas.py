@@ -27,6 +27,7 @@ from musegen.score import timing
 from musegen.score.model import NOTE_DTYPE, Array, Score, Track
 from musegen.score.ops import slice_bars
 from musegen.score.theory import Key
+from musegen.tokens.controls import density_class
 from musegen.tokens.harmony import parse_chord
 
 CONTEXT_BARS = 8
@@ -103,6 +104,8 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         written[i] = np.repeat(task.cells[slot, first:last], np.array(bars) * STEPS_PER_QUARTER)[:, None]
     states = roll.rasterise(roll.moved(placed.notes, semitones), 0, written.shape[1], n_parts)
     written &= states == roll.OFF  # a given note sounds on where others are to be written
+    stands = np.logical_not(task.cells[:, first:last].any(axis=0))
+    density = _density(states, np.array(bars), stands) if request.density is None else request.density
     metre = timing.metre_at(part, int(timing.bar_starts(part, last - first)[int(todo[0]) - first]))
     return Canvas(
         first,
@@ -110,7 +113,7 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         slots,
         states,
         written,
-        conditions.clip_values(task.style, key, request.density, (metre.numerator, metre.denominator)),
+        conditions.clip_values(task.style, key, density, (metre.numerator, metre.denominator)),
         np.concatenate([
             conditions.beat_values(beats, bar, bar + 1, n_bars) for bar, beats in enumerate(bars, first)
         ]),
@@ -120,6 +123,12 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         np.zeros_like(states),
         voices_of(task, part, slots, states),
     )  # fmt: skip
+
+
+def _density(states: roll.States, bars: Ints, stands: Bools) -> int | None:
+    """The class of density of the bars that stand as they are, to which the new ones are led; None if no notes do."""
+    n_notes = int((states == roll.ONSET)[:, np.repeat(stands, bars * STEPS_PER_QUARTER)].sum())
+    return density_class(n_notes, float(bars[stands].sum())) if n_notes else None
 
 
 def _shown(piece: Score, first: int, last: int, n_bars: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from musegen.errors import RequestError
 from musegen.score import timing
 from musegen.score.model import NOTE_DTYPE, Chord, KeySignature, Score, Tempo, TimeSignature, Track
 from musegen.score.theory import Key, parse_key, scale_pitch_classes
+from musegen.tokens import density_of
 from tests.compose.messy import messy
 
 FEW = Denoising(steps=3)
@@ -191,6 +192,15 @@ def test_every_resolution_has_a_place_for_new_notes(singer: DiffusionComposer, t
     assert new["start"].tolist().count(0) == 1 and (new["start"] >= 3 * bar).sum() == 1
     inside = new[(new["start"] >= bar) & (new["start"] < 3 * bar)]
     assert len(inside) and (inside["start"] + inside["duration"] <= 3 * bar).all()
+
+
+def test_new_bars_are_to_be_as_dense_as_those_that_stand() -> None:
+    halves, sixteenths = ([(start * ticks, 60, ticks, 80) for start in range(7680 // ticks)] for ticks in (960, 120))
+    for notes, expected in ((halves, 2), (sixteenths, 8)):
+        before = Score(480, (Track(notes),), end=7680)
+        assert canvas(before, infill=(2, 3)).clip[2] == expected == density_of(before)
+        assert canvas(before, infill=(2, 3), density=4).clip[2] == 4
+        assert canvas(before, infill=(1, 4)).clip[2] == 0
 
 
 def test_bars_that_the_model_cannot_read_are_not_shown_and_stop_nothing(singer: DiffusionComposer) -> None:
