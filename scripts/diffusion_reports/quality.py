@@ -49,8 +49,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--halves", type=int, default=20, help="splits of the real clips (default 20)")
     parser.add_argument("--steps", type=int, default=own.steps)
     parser.add_argument("--sampler", default=own.sampler)
-    parser.add_argument("--guidance", type=float, default=own.guidance)
+    parser.add_argument("--guidance", type=float, help="(default: that of the style)")
     parser.add_argument("--sharpness", type=float, default=own.sharpness)
+    parser.add_argument("--sharpness-of-chords", type=float, default=own.sharpness_of_chords)
     parser.add_argument("--foreign", type=float, default=own.foreign)
 
 
@@ -58,7 +59,7 @@ def measure(options: argparse.Namespace) -> Figures:
     """By style and model."""
     network, card = checkpoint.load_denoiser(options.model, threads=options.threads)
     rates = card.get("rates", ())
-    names = ("steps", "sampler", "guidance", "sharpness", "foreign")
+    names = ("steps", "sampler", "guidance", "sharpness", "sharpness_of_chords", "foreign")
     recipe = Recipe(**{name: getattr(options, name) for name in names})
     writers: dict[str, Callable[[Sequence[Frame]], list[Score]]] = {
         "diffusion": lambda frames: [drawn(network, frame, recipe, rates, seed) for seed, frame in enumerate(frames)]

@@ -34,6 +34,7 @@ class Constant:
     def __init__(self, onset: float = 0.5, sustain: float = -1.0, context: int = 16) -> None:
         self.config = SimpleNamespace(context=context, beat=4, n_parts=4, sigma_min=0.1, sigma_max=20.0)
         self.logits = torch.tensor((onset, sustain))[:, None, None]
+        self.prior = torch.zeros(4 * 2 * 84)
         self.calls: list[tuple[Tensor, Tensor, Told, Tensor]] = []
 
     def __call__(self, x: Tensor, sigma: Tensor, told: Told, previous: Tensor) -> Tensor:
@@ -130,6 +131,25 @@ def test_the_dial_of_density_leads_to_as_many_notes_as_are_asked_for(density: in
     assert density_class(round(36 * counts[-1]), 36) == density
 
 
+def test_voices_are_sharpened_and_chords_as_asked() -> None:
+    shown = replace(canvas(), voices=np.array([True, False, False, False]))
+    network = Constant(onset=2.0, sustain=1.0)
+    network.prior = torch.full((4 * 2 * 84,), -3.0)
+    x = torch.full((1, 4, 2, 144, 84), 0.5)  # says nothing
+    for of_voices, of_chords in ((1.0, 1.0), (2.0, 1.0), (1.0, 1.5)):
+        recipe = Recipe(guidance=1, sharpness=of_voices, sharpness_of_chords=of_chords, foreign=0, density=0)
+        means = CanvasDenoiser(cast("Dit", network), shown, recipe)(x, 1.0)[0, :2, :, 8, 50]
+        for part, factor, n_pitches in ((0, of_voices, 72), (1, of_chords, 1)):
+            weights = (-3 + factor * (network.logits.flatten() + 3)).exp()
+            assert torch.allclose(means[part], weights / (1 + n_pitches * weights.sum()), rtol=1e-4)
+
+
+def test_guidance_is_that_of_the_style_unless_asked_for() -> None:
+    for style, asked, expected in (("folk", None, 1.5), ("piano", None, 1.0), (None, None, 1.0), ("piano", 2.0, 2.0)):
+        shown = replace(canvas(), clip=conditions.clip_values(style, None, None, (4, 4)))
+        assert CanvasDenoiser(cast("Dit", Constant()), shown, Recipe(guidance=asked)).guidance == expected
+
+
 def test_the_network_is_told_what_stands_in_its_window() -> None:
     network = Constant()
     shown = canvas()
@@ -217,7 +237,7 @@ def test_the_command_line_names_the_samplers_and_the_defaults() -> None:
     helps = {option.name: option.help for option in _parameters(SAMPLING)}
     assert f"[default: {Recipe().steps}]" in helps["steps"]
     assert f"[default: {Recipe().sampler}]" in helps["sampler"]
-    assert f"of a diffusion model {Recipe().guidance:g}]" in helps["guidance"]
+    assert Recipe().guidance is None and "[default: 1.5 for folk, chorale and hymn, else 1]" in helps["guidance"]
 
 
 def _parameters(decorators: Sequence[object]) -> list[SimpleNamespace]:
