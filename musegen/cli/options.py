@@ -80,9 +80,9 @@ SAMPLING = (
     click.option("--beams", type=click.IntRange(1, 64), default=4, show_default=True, help="Sequences kept by beam."),
     click.option("--guidance", type=click.FloatRange(1, 5),
                  help="Above 1 closer to what was asked for (style, key, chords and so on); 1 is off and faster.  "
-                 "[default: 1.5 for folk, chorale and hymn, else 1]"),
+                 "[default: 1.5 for folk, chorale and hymn, else 1; of a diffusion model 1]"),
     click.option("--steps", type=click.IntRange(1, 1000),
-                 help="Of a diffusion model: how often the clip is denoised  [default: 16]"),
+                 help="Of a diffusion model: how often the clip is denoised  [default: 24]"),
     click.option("--sampler", type=click.Choice(SAMPLERS), help="Of a diffusion model  [default: dpmpp_2m_sde]"),
 )  # fmt: skip
 

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from musegen.compose.canvas import Canvas
-from musegen.compose.request import STYLE_GUIDANCE, Denoising
+from musegen.compose.request import Denoising
 from musegen.diffusion import levels, per_row_noise, quantiles, sampler
 from musegen.diffusion.posterior import cells_of, evidence, state_means, states_of
 from musegen.models.dit import Dit, Told
 from musegen.roll import LOWEST, N_PITCHES
 from musegen.score.theory import key_of_pitch_class, scale_pitch_classes
 from musegen.shapes import DitConfig
-from musegen.tokens import STYLES, density_range
+from musegen.tokens import density_range
 
 GUIDED = (0.3, 5.0)
 """Guidance acts between these noise levels: above it costs variety, below it changes nothing."""
@@ -45,17 +45,16 @@ NEVER = -1e4
 class Recipe:
     """How a canvas is drawn; the defaults are chosen by docs/benchmarks/diffusion.md."""
 
-    steps: int = 16
+    steps: int = 24
     sampler: str = "dpmpp_2m_sde"
     schedule: str = MEASURED
     churn: float = 0.0
-    guidance: float | None = None
-    """None: that of the style, as for models of tokens."""
+    guidance: float = 1.0
     sharpness: float = 1.25
     """What the network adds to prior and evidence of voices is multiplied by it: above 1 surer, as a temperature below
     1 is."""
-    sharpness_of_chords: float = 1.0
-    """The same for parts in which several pitches may sound; more than 1 fills them too much."""
+    sharpness_of_chords: float = 1.1
+    """The same for parts in which several pitches may sound; more fills them too much."""
     foreign: float = 0.25
     """Logits that pitches foreign to the key, where one is known, are set back by; 0 leaves them as they are."""
     density: float = 0.5
@@ -70,7 +69,7 @@ class Recipe:
             own,
             steps=asked.steps or own.steps,
             sampler=asked.sampler or own.sampler,
-            guidance=guidance,
+            guidance=own.guidance if guidance is None else guidance,
         )
 
 
@@ -108,9 +107,6 @@ class CanvasDenoiser:
         self.network = network
         self.canvas = canvas
         self.recipe = recipe
-        style = int(canvas.clip[0])
-        usual = STYLE_GUIDANCE.get(STYLES[style - 1], 1.0) if style else 1.0
-        self.guidance = usual if recipe.guidance is None else recipe.guidance
         voices = torch.from_numpy(canvas.voices)
         sharpness = torch.tensor((recipe.sharpness_of_chords, recipe.sharpness))[voices.long()]
         self.sharpness = sharpness[:, None, None, None]  # (P, 1, 1, 1)
@@ -153,11 +149,11 @@ class CanvasDenoiser:
     def _logits(self, x: Tensor, sigma: float, told: Told, previous: Tensor) -> Tensor:
         """The network's logits, with guidance led away from those of a clip of which nothing is said."""
         level = torch.tensor([sigma])
-        if self.guidance == 1 or not GUIDED[0] < sigma <= GUIDED[1]:
+        if self.recipe.guidance == 1 or not GUIDED[0] < sigma <= GUIDED[1]:
             return self.network(x, level, told, previous)  # type: ignore[no-any-return]
         both = _stacked(told, told.without_conditions())
         asked, anything = self.network(x.repeat(2, 1, 1, 1, 1), level.repeat(2), both, previous.repeat(2, 1, 1, 1, 1))
-        return (anything + self.guidance * (asked - anything)).unsqueeze(0)  # type: ignore[no-any-return]
+        return (anything + self.recipe.guidance * (asked - anything)).unsqueeze(0)  # type: ignore[no-any-return]
 
     def _sharpened(self, logits: Tensor, x: Tensor, sigma: float) -> Tensor:
         """Logits with more of what the network adds to prior and evidence."""

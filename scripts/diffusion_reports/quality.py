@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--halves", type=int, default=20, help="splits of the real clips (default 20)")
     parser.add_argument("--steps", type=int, default=own.steps)
     parser.add_argument("--sampler", default=own.sampler)
-    parser.add_argument("--guidance", type=float, help="(default: that of the style)")
+    parser.add_argument("--guidance", type=float, default=own.guidance)
     parser.add_argument("--sharpness", type=float, default=own.sharpness)
     parser.add_argument("--sharpness-of-chords", type=float, default=own.sharpness_of_chords)
     parser.add_argument("--foreign", type=float, default=own.foreign)

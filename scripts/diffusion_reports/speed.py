@@ -110,8 +110,8 @@ def table(result: Figures) -> Iterator[str]:
     sizes = ", ".join(f"{name} {count / 1e6:.1f} M" for name, count in result["parameters"].items())
     yield (
         f"{BARS} bars of 4/4; {result['threads']} thread(s), {result['machine']['cpu']}, torch {peers.get('torch')}. "
-        f"Parameters: {sizes}. musegen: {recipe['steps']} steps of {recipe['sampler']}, guidance of the "
-        f"style {result['style']}. "
+        f"Parameters: {sizes}. musegen: {recipe['steps']} steps of {recipe['sampler']}, guidance "
+        f"{recipe['guidance']:g}, {result['style']}. "
         f"U-Net: {unet.STEPS} steps of DDIM, reckoned from {min(result['calls'], unet.STEPS)}, without guidance. "
         "Medians of rounds in turns."
     )

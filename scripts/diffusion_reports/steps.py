@@ -152,7 +152,7 @@ def table(result: Figures) -> Iterator[str]:
             "notes a bar, of real", "out of key", "one-step notes", "empty"]  # fmt: skip
     real = result["real"]
     rows = [
-        [row["part"], row["sampler"], row["schedule"], f"{row['churn']:g}", _guidance(row), f"{row['steps']}",
+        [row["part"], row["sampler"], row["schedule"], f"{row['churn']:g}", f"{row['guidance']:g}", f"{row['steps']}",
          f"{row['clips']}", f"{row['calls']:.0f}", f"{row['seconds']:.2f}", plain(row["frechet"]),
          plain(row["notes_a_bar"] / real["notes_a_bar"]), *_shares(row)]
         for row in result["rows"]
@@ -165,10 +165,6 @@ def table(result: Figures) -> Iterator[str]:
         f"as many others, {real['notes_a_bar']:.1f} notes a bar. Distances of fewer clips are greater whatever these "
         "are: compare within one number of clips. A call under guidance counts twice."
     )
-
-
-def _guidance(row: dict[str, Any]) -> str:
-    return "of the style" if row["guidance"] is None else f"{row['guidance']:g}"
 
 
 def _shares(row: dict[str, Any]) -> list[str]:

@@ -144,12 +144,6 @@ def test_voices_are_sharpened_and_chords_as_asked() -> None:
             assert torch.allclose(means[part], weights / (1 + n_pitches * weights.sum()), rtol=1e-4)
 
 
-def test_guidance_is_that_of_the_style_unless_asked_for() -> None:
-    for style, asked, expected in (("folk", None, 1.5), ("piano", None, 1.0), (None, None, 1.0), ("piano", 2.0, 2.0)):
-        shown = replace(canvas(), clip=conditions.clip_values(style, None, None, (4, 4)))
-        assert CanvasDenoiser(cast("Dit", Constant()), shown, Recipe(guidance=asked)).guidance == expected
-
-
 def test_the_network_is_told_what_stands_in_its_window() -> None:
     network = Constant()
     shown = canvas()
@@ -227,7 +221,7 @@ def test_levels_fall_whatever_the_strength_and_the_steps(strength: float, steps:
 
 def test_a_recipe_is_what_was_asked_for_and_the_defaults_else() -> None:
     assert Recipe.of(Denoising(), None) == Recipe()
-    assert Recipe.of(Denoising(7, "heun"), 1.0) == Recipe(steps=7, sampler="heun", guidance=1.0)
+    assert Recipe.of(Denoising(7, "heun"), 2.0) == Recipe(steps=7, sampler="heun", guidance=2.0)
 
 
 def test_the_command_line_names_the_samplers_and_the_defaults() -> None:
@@ -237,7 +231,7 @@ def test_the_command_line_names_the_samplers_and_the_defaults() -> None:
     helps = {option.name: option.help for option in _parameters(SAMPLING)}
     assert f"[default: {Recipe().steps}]" in helps["steps"]
     assert f"[default: {Recipe().sampler}]" in helps["sampler"]
-    assert Recipe().guidance is None and "[default: 1.5 for folk, chorale and hymn, else 1]" in helps["guidance"]
+    assert f"of a diffusion model {Recipe().guidance:g}]" in helps["guidance"]
 
 
 def _parameters(decorators: Sequence[object]) -> list[SimpleNamespace]:
