@@ -70,7 +70,7 @@ def canvas(bars: Sequence[int] = (4,) * 9, n_parts: int = 2) -> Canvas:
 
 
 def denoiser(network: Constant, guidance: float = 1.0, of: Canvas | None = None) -> CanvasDenoiser:
-    recipe = Recipe(guidance=guidance, sharpness=1, foreign=0, density=0)
+    recipe = Recipe(guidance=guidance, sharpness=1, sharpness_of_chords=1, foreign=0, density=0)
     return CanvasDenoiser(cast("Dit", network), of or canvas(), recipe)
 
 
@@ -121,7 +121,9 @@ def test_known_cells_come_exactly_and_disallowed_pitches_not_at_all() -> None:
 def test_the_dial_of_density_leads_to_as_many_notes_as_are_asked_for(density: int) -> None:
     shown = replace(canvas(), clip=conditions.clip_values("folk", None, density, (4, 4)))
     network = Constant(onset=-2.0)
-    told = CanvasDenoiser(cast("Dit", network), shown, Recipe(guidance=1, sharpness=1, foreign=0))
+    told = CanvasDenoiser(
+        cast("Dit", network), shown, Recipe(guidance=1, sharpness=1, sharpness_of_chords=1, foreign=0)
+    )
     silent = denoiser(network, of=shown)
     x = torch.randn(1, 4, 2, 144, 84)
     counts = [float(told(x, 1.0)[:, :, 0].sum()) / 36 for _ in range(12)]  # notes a quarter
