@@ -134,8 +134,8 @@ class DiffusionComposer:
         if spare is not None:
             return spare
         raise RequestError(
-            f"seed {request.seed}: {ATTEMPTS} drafts had no notes at the end, or none at all; take more steps, or ask "
-            "for less (range, scale)"
+            f"seed {request.seed}: {ATTEMPTS} drafts had no notes in the first or the last bar, or none at all; take "
+            "more steps, or ask for less (range, scale)"
         )
 
     def _framed(self, request: Request) -> Request:
@@ -170,15 +170,17 @@ class DiffusionComposer:
 
 
 def is_enough(canvas: Canvas, notes: Array, request: Request) -> bool:
-    """Whether these notes make the piece: voices beside a melody, a last bar that sounds; an infill may rest."""
+    """Whether these notes make the piece: voices to a melody, a last bar, of new pieces a first; infills may rest."""
     if request.infill is not None or not canvas.written.any():
         return True
     if request.harmonize:
         return len(notes) > 0
     n_steps = canvas.states.shape[1]
     last_bar = n_steps - canvas.bars[-1] * roll.STEPS_PER_QUARTER
-    given = (canvas.states[:, last_bar:] != roll.OFF).any()
-    return bool(given or (notes["step"] + notes["length"] > last_bar).any())
+    first_bar = canvas.bars[0] * roll.STEPS_PER_QUARTER if request.prompt is None else n_steps
+    sounding = (canvas.states != roll.OFF).any(axis=(0, 2))  # (T,) of what is given
+    begins = bool(sounding[:first_bar].any() or (notes["step"] < first_bar).any())
+    return begins and bool(sounding[last_bar:].any() or (notes["step"] + notes["length"] > last_bar).any())
 
 
 def are_all_heard(canvas: Canvas, notes: Array) -> bool:

@@ -158,7 +158,7 @@ def test_what_is_written_is_what_is_read(painter: DiffusionComposer) -> None:
 
 
 def test_a_silent_piece_is_no_piece(painter: DiffusionComposer) -> None:
-    with pytest.raises(RequestError, match="seed 4: 8 drafts had no notes at the end, or none at all"):
+    with pytest.raises(RequestError, match="seed 4: 8 drafts had no notes in the first or the last bar"):
         load("tiny-diffusion").compose([Request(bars=1, denoising=Denoising(steps=1), seed=4)])
     with pytest.raises(RequestError, match="pitches from 24 to 107, and none of them may be written; widen the range"):
         one(painter, pitch_range=(0, 20), bars=1, seed=4)
