@@ -20,7 +20,7 @@ from musegen import conditions, roll
 from musegen.compose.filling import Task
 from musegen.compose.opening import pitches_for
 from musegen.compose.passage import with_new
-from musegen.compose.request import Request
+from musegen.compose.request import Request, may_be_parallel
 from musegen.errors import RequestError
 from musegen.roll import STEPS_PER_QUARTER
 from musegen.score import timing
@@ -57,6 +57,7 @@ class Canvas:
         allowed: (T, K) of bool, the pitches that may be written.
         voices: (P,) of bool, the parts in which one pitch sounds at a time.
         begin: (P, T, K) what a variation begins with; strength: how far from it, 1 is from noise alone.
+        may_be_parallel: whether voices may move in parallel fifths and octaves.
     """
 
     first: int
@@ -72,6 +73,7 @@ class Canvas:
     begin: roll.States
     voices: Bools
     strength: float = 1.0
+    may_be_parallel: bool = True
 
     @property
     def n_parts(self) -> int:
@@ -122,6 +124,7 @@ def canvas_of(task: Task, request: Request, n_parts: int, key: Key | None) -> Ca
         _allowed(part, request, key, bars),
         np.zeros_like(states),
         voices_of(task, part, slots, states),
+        may_be_parallel=may_be_parallel(request, task.style),
     )  # fmt: skip
 
 

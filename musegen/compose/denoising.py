@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from musegen.compose.canvas import Canvas
+from musegen.compose.leading import parallel_onsets
 from musegen.compose.request import Denoising
 from musegen.diffusion import levels, per_row_noise, quantiles, sampler
 from musegen.diffusion.posterior import cells_of, evidence, state_means, states_of
 from musegen.models.dit import Dit, Told
-from musegen.roll import LOWEST, N_PITCHES
+from musegen.roll import LOWEST, N_PITCHES, OFF
 from musegen.score.theory import key_of_pitch_class, scale_pitch_classes
 from musegen.shapes import DitConfig
 from musegen.tokens import density_range
@@ -35,6 +36,8 @@ FLOOR = 0.2
 """Of the steps, the share that goes evenly over ln sigma, whatever is decided there."""
 MARGIN = 1.1
 """So far inside of the class of density asked for is where the dial leads to."""
+PARALLEL = 20.0
+"""What is taken off the logit of an onset that makes parallels, where voices are to make none."""
 HEAVIEST = 6.0
 """The dial of density moves logits of onsets by no more than this."""
 NEVER = -1e4
@@ -124,17 +127,28 @@ class CanvasDenoiser:
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """(1, P, 2, T, K) -> (1, P, 2, T, K)."""
         total, weight = torch.zeros_like(x), torch.zeros(x.shape[3])
+        shunned = None if self.canvas.may_be_parallel else self._parallels()
         for window, told, near in zip(self.windows, self.told, self.weights, strict=True):
             steps = self._steps(window)
             logits = self._logits(x[:, :, :, steps], sigma, told, self.previous[:, :, :, steps])
             logits = self._sharpened(logits, x[:, :, :, steps], sigma) - self.setback
             logits[:, :, 0] += self.lean
+            if shunned is not None:
+                logits[:, :, 0] -= PARALLEL * shunned[:, steps]
             logits = logits.masked_fill(~self.allowed[steps], NEVER)
             total[:, :, :, steps] += state_means(logits, told.voices) * near[:, None]
             weight[steps] += near
         self.previous = torch.where(self.known, self.cells, total / weight[:, None])
         self._lean_on(float(self.previous[:, :, 0].sum()))
         return self.previous
+
+    def _parallels(self) -> Tensor:
+        """(P, T, K) float32, 1 for onsets that make parallels with what the last estimate has the other voices do."""
+        states = states_of(self.previous)[0].numpy() != OFF
+        lines = np.where(states.any(axis=2), states.argmax(axis=2), -1)
+        written = np.asarray(self.canvas.written.any(axis=2))
+        shunned = parallel_onsets(lines, self.canvas.voices, written, states.shape[2])
+        return torch.from_numpy(shunned).float()
 
     def _lean_on(self, n_notes: float) -> None:
         """Turn the dial of density, where so many notes are expected of the canvas."""

@@ -88,7 +88,8 @@ class DiffusionComposer:
                 )
         if request.voice_leading == "strict":
             raise RequestError(
-                f"voice_leading strict is for models of tokens; {self.name} has no such rule; leave it out"
+                f"voice_leading strict is for models of tokens; {self.name} shuns parallels in chorales and hymns, and "
+                "cannot exclude them; leave it out"
             )
         if request.style is not None and request.style not in self.styles:
             raise RequestError(f"{self.name} knows the styles {', '.join(self.styles)}, not {request.style!r}")

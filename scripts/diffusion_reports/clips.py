@@ -20,7 +20,7 @@ from musegen import conditions, roll
 from musegen.compose import Composer, Request
 from musegen.compose.canvas import SINGLE_PROGRAMS, SINGLE_STYLES, Canvas
 from musegen.compose.denoising import Recipe, draw
-from musegen.compose.request import STYLE_GUIDANCE
+from musegen.compose.request import STRICT_STYLES, STYLE_GUIDANCE
 from musegen.corpus.shards import load_split
 from musegen.decoding.filters import SamplingOptions
 from musegen.errors import RequestError
@@ -73,6 +73,7 @@ class Frame:
             conditions.beat_values(self.beats, self.first, self.first + self.bars, self.total),
             np.zeros((self.bars * self.beats, shape.chord_size), np.uint8), 0,
             np.ones(cells[1:], np.bool_), np.zeros(cells, np.uint8), self.voices(shape.n_parts),
+            may_be_parallel=self.style not in STRICT_STYLES,
         )  # fmt: skip
 
     def voices(self, n_parts: int) -> Array:

@@ -146,6 +146,17 @@ def test_voices_are_sharpened_and_chords_as_asked() -> None:
             assert torch.allclose(means[part], weights / (1 + n_pitches * weights.sum()), rtol=1e-4)
 
 
+@pytest.mark.parametrize("may_be_parallel", [False, True])
+def test_parallels_with_the_last_estimate_are_shunned_where_asked(may_be_parallel: bool) -> None:
+    voices = np.array([True, True, False, False])
+    shown = replace(canvas((4,)), voices=voices, may_be_parallel=may_be_parallel)
+    denoise = denoiser(Constant(), of=shown)
+    denoise.previous[0, 0, 1, 4:8, 48] = denoise.previous[0, 0, 0, 8, 50] = denoise.previous[0, 1, 1, 4:8, 36] = 1
+    means = denoise(torch.randn(1, 4, 2, 16, 84), 1.0)[0]
+    shares = [float(means[1, 0, 8, pitch] / means[1, 0, 8, 37]) for pitch in (38, 50, 39, 34)]
+    assert shares == pytest.approx([1, 1, 1, 1] if may_be_parallel else [0, 0, 1, 1], abs=1e-5)
+
+
 def test_the_network_is_told_what_stands_in_its_window() -> None:
     network = Constant()
     shown = canvas()
