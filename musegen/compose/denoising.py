@@ -56,7 +56,7 @@ class Recipe:
     sharpness: float = 1.25
     """What the network adds to prior and evidence of voices is multiplied by it: above 1 surer, as a temperature below
     1 is."""
-    sharpness_of_chords: float = 1.1
+    sharpness_of_chords: float = 1.05
     """The same for parts in which several pitches may sound; more fills them too much."""
     foreign: float = 0.25
     """Logits that pitches foreign to the key, where one is known, are set back by; 0 leaves them as they are."""
