@@ -134,7 +134,7 @@ class CanvasDenoiser:
             logits = self._sharpened(logits, x[:, :, :, steps], sigma) - self.setback
             logits[:, :, 0] += self.lean
             if shunned is not None:
-                logits[:, :, 0] -= PARALLEL * shunned[:, steps]
+                logits[:, :, 0] = elsewhere(logits[:, :, 0], shunned[:, steps])
             logits = logits.masked_fill(~self.allowed[steps], NEVER)
             total[:, :, :, steps] += state_means(logits, told.voices) * near[:, None]
             weight[steps] += near
@@ -185,6 +185,13 @@ class CanvasDenoiser:
         left = torch.ones(n) if window.first == 0 else rising
         right = torch.ones(n) if window.last == sum(self.canvas.bars) else rising.flip(0)
         return torch.minimum(left, right)
+
+
+def elsewhere(onsets: Tensor, shunned: Tensor) -> Tensor:
+    """Logits of onsets (..., K): the shunned ones (..., K) fall, the others rise: one is as likely as before."""
+    fallen = onsets - PARALLEL * shunned
+    rise = onsets.logsumexp(dim=-1, keepdim=True) - fallen.logsumexp(dim=-1, keepdim=True)
+    return fallen + rise.clamp(max=HEAVIEST)
 
 
 def foreign_pitches(mode: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
