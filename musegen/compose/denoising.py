@@ -39,7 +39,7 @@ MARGIN = 1.1
 PARALLEL = 20.0
 """What is taken off the logit of an onset that makes parallels, where voices are to make none."""
 HEAVIEST = 6.0
-"""The dial of density moves logits of onsets by no more than this."""
+"""By no more than this do logits of onsets move for density, or rise where others are shunned."""
 NEVER = -1e4
 """The logit of what may not be written."""
 

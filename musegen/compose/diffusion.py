@@ -126,10 +126,11 @@ class DiffusionComposer:
                 done = reached
             notes = written_notes(canvas, drawn.states)
             if is_enough(canvas, notes, request):  # the first draft that is, if none of them has all parts heard
+                is_full = request.infill is not None or are_all_heard(canvas, notes)  # thinning may well silence one
                 if request.polyphony is not None:
                     notes = thinned(notes, canvas, request.polyphony, _given(task, canvas, request), drawn.onsets)
                 score = self._finished(task, canvas, notes, request)
-                if request.infill is not None or are_all_heard(canvas, notes):
+                if is_full:
                     return score
                 spare = spare or score
         if spare is not None:
